@@ -1,0 +1,1 @@
+"""Trellis, marketing automation that explains itself: start at layers.py."""

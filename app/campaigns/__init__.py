@@ -1,0 +1,1 @@
+"""The designer: drafting, checking, publishing, statistics, flows as text."""

@@ -1,0 +1,1 @@
+"""Forms, landing pages, submissions, double opt-in."""

@@ -1,0 +1,99 @@
+"""Campaigns as the engine knows them: published versions, the leads inside, and the journal of every decision."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, Id, Kind, Name, Ref
+
+
+class Campaign(Base):
+    __tablename__ = "campaigns"
+
+    id: Mapped[Id]
+    key: Mapped[Name] = mapped_column(unique=True)
+    name: Mapped[Name]
+    description: Mapped[str] = mapped_column(default="")
+    state: Mapped[Kind] = mapped_column(default="draft")  # draft | live | paused | ended
+    version_id: Mapped[Ref | None]  # the published one that new leads enter
+    owner_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    paused_at: Mapped[datetime | None]
+
+
+class Version(Base):
+    """A published flow; immutable (SEMANTICS 23)."""
+
+    __tablename__ = "versions"
+    __table_args__ = (sa.UniqueConstraint("campaign_id", "number"),)
+
+    id: Mapped[Id]
+    campaign_id: Mapped[Ref] = mapped_column(sa.ForeignKey("campaigns.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    flow: Mapped[dict[str, Any]]
+    published_at: Mapped[datetime]
+    published_by: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Enrollment(Base):
+    """One passage of one lead through one campaign; the hot table, kept narrow.
+
+    `state` is active, completed, converted, exited, merged or failed; only an active one has a step (SEMANTICS 15).
+    """
+
+    __tablename__ = "enrollments"
+    __table_args__ = (
+        sa.UniqueConstraint("campaign_id", "lead_id", "occasion"),
+        sa.Index(
+            "ix_enrollments_due",
+            "due_at",
+            "id",
+            sqlite_where=sa.text("state = 'active' AND due_at IS NOT NULL"),
+            postgresql_where=sa.text("state = 'active' AND due_at IS NOT NULL"),
+        ),
+        sa.Index(
+            "ix_enrollments_here",
+            "version_id",
+            "step",
+            sqlite_where=sa.text("state = 'active'"),
+            postgresql_where=sa.text("state = 'active'"),
+        ),
+        sa.Index(None, "lead_id"),
+    )
+
+    id: Mapped[Id]
+    lead_id: Mapped[Ref] = mapped_column(sa.ForeignKey("leads.id"))
+    campaign_id: Mapped[Ref] = mapped_column(sa.ForeignKey("campaigns.id"))
+    version_id: Mapped[Ref] = mapped_column(sa.ForeignKey("versions.id"))
+    bucket: Mapped[int] = mapped_column(sa.SmallInteger)  # lead_id % 64
+    occasion: Mapped[str] = mapped_column(sa.String(80))  # what let it in, once: "t1:e512" is trigger t1 on event 512
+    key: Mapped[Name] = mapped_column(default="")  # an order, an opportunity: parallel passages (SEMANTICS 13)
+    state: Mapped[Kind] = mapped_column(default="active")
+    step: Mapped[Name]
+    visit: Mapped[int] = mapped_column(default=1)  # of the step it stands at
+    entered_at: Mapped[datetime]
+    arrived_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]  # derived from arrived_at and the step; None: only an event moves it on
+    finished_at: Mapped[datetime | None]
+    reason: Mapped[Name | None]
+
+
+class Decision(Base):
+    """The journal: by which port an enrollment left a visit, when, and why (SEMANTICS 29)."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (sa.Index(None, "version_id", "step", "at"),)
+
+    enrollment_id: Mapped[Ref] = mapped_column(sa.ForeignKey("enrollments.id"), primary_key=True, autoincrement=False)
+    visit: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    version_id: Mapped[Ref]
+    step: Mapped[Name]
+    port: Mapped[Kind]
+    arrived_at: Mapped[datetime]
+    at: Mapped[datetime]
+    why: Mapped[dict[str, Any] | None]  # {"seen": {operand: value}, "note": "…"}

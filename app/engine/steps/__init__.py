@@ -1,0 +1,1 @@
+"""The kinds of step, one card of the palette a file."""

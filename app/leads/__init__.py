@@ -1,0 +1,1 @@
+"""People and companies, fields, tags, notes, importing, cleansing, merging, erasing."""

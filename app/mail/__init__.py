@@ -1,0 +1,1 @@
+"""Composing, rendering, links, queueing, delivering, feedback; one file a transport."""

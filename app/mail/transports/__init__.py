@@ -1,0 +1,1 @@
+"""The ways mail leaves, one file each."""

@@ -1,0 +1,1 @@
+"""Consent, topics, unsubscribe, frequency caps, suppression, the recipient's own pages."""

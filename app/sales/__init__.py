@@ -1,0 +1,1 @@
+"""Definitions, routing, handoffs, tasks, alerts, SLA clocks, recycling, insight."""

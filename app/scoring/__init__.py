@@ -1,0 +1,1 @@
+"""Models, the points ledger, grades and tiers, stages."""

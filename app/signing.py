@@ -1,0 +1,49 @@
+"""Unforgeable names for what leaves the house (links, pixels, unsubscribe pages), and the keyed hash of an address."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+_SIZE = 12  # bytes of signature: 96 bits
+_key = b""
+
+
+def use(secret_key: str) -> None:
+    """Take the installation's key; called once at start by whoever built the settings."""
+    global _key
+    _key = hashlib.sha256(b"trellis:" + secret_key.encode()).digest()
+
+
+def token(purpose: str, number: int) -> str:
+    """A public name for row `number`, good for one purpose only."""
+    body = number.to_bytes((number.bit_length() + 7) // 8 or 1, "big")
+    return base64.urlsafe_b64encode(_signature(purpose, body) + body).rstrip(b"=").decode()
+
+
+def number(purpose: str, text: str) -> int | None:
+    """The row a token names, or None when it is not one of ours."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return None
+    given, body = raw[:_SIZE], raw[_SIZE:]
+    if not body or len(body) > 8 or not hmac.compare_digest(given, _signature(purpose, body)):
+        return None
+    return int.from_bytes(body, "big")
+
+
+def address_hash(canonical_email: str) -> str:
+    """The keyed hash under which an address stays suppressed after its person is erased (SEMANTICS 28)."""
+    return hmac.new(_secret(), b"address:" + canonical_email.encode(), hashlib.sha256).hexdigest()
+
+
+def _signature(purpose: str, body: bytes) -> bytes:
+    return hmac.new(_secret(), purpose.encode() + b"\0" + body, hashlib.sha256).digest()[:_SIZE]
+
+
+def _secret() -> bytes:
+    if not _key:
+        raise RuntimeError("No secret key yet: call signing.use() at start.")
+    return _key

@@ -1,0 +1,1 @@
+"""The event log: recording, visitors and identity, links, pixel, script, bots, queries."""

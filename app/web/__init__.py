@@ -1,0 +1,1 @@
+"""Everything HTTP that is nobody's business: htmx, a transaction per request, paging, errors, security headers."""
