@@ -72,7 +72,9 @@ def _mail_url(text: str) -> str:
 def _base_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise BadSetting(f"TRELLIS_BASE_URL is {text!r}; write the address recipients reach, such as https://mail.example.com.")
+        raise BadSetting(
+            f"TRELLIS_BASE_URL is {text!r}; write the address recipients reach, such as https://mail.example.com."
+        )
     return text.rstrip("/")
 
 
@@ -80,7 +82,9 @@ def _secret_key(given: str | None, data: Path) -> str:
     """The given key, else one generated at the first start and kept readable by its owner alone."""
     if given is not None:
         if len(given) < 32:
-            raise BadSetting("TRELLIS_SECRET_KEY is shorter than 32 characters; write a long random one or leave it out.")
+            raise BadSetting(
+                "TRELLIS_SECRET_KEY is shorter than 32 characters; write a long random one or leave it out."
+            )
         return given
     path = data / "secret.key"
     if not path.exists():

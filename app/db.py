@@ -122,11 +122,11 @@ def _picked(value: sa.ColumnElement[Any], index: int, kind: sa.types.TypeEngine[
 def sqlite_driver() -> ModuleType | None:
     """The bundled, fixed SQLite, or None to use a standard library that is fixed; refuses a broken one."""
     try:
-        import pysqlite3.dbapi2 as driver  # noqa: PLC0415
+        import pysqlite3.dbapi2 as driver
 
         return driver  # type: ignore[no-any-return]
     except ImportError:
-        import sqlite3  # noqa: PLC0415
+        import sqlite3
 
         found = sqlite3.sqlite_version_info
         if found >= _FIXED_SQLITE[0] or any(found[:2] == fixed[:2] and found >= fixed for fixed in _FIXED_SQLITE):

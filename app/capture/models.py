@@ -19,7 +19,9 @@ class Form(Base):
     public_id: Mapped[Kind] = mapped_column(unique=True)  # random; the address of the hosted form
     name: Mapped[Name]
     fields: Mapped[list[Any]]  # [{"name", "label", "type", "required", "choices", "hint"}]
-    settings: Mapped[dict[str, Any]] = mapped_column(default=dict)  # button, thanks, redirect, topic, consent text, tags, opt-in
+    settings: Mapped[dict[str, Any]] = mapped_column(
+        default=dict
+    )  # button, thanks, redirect, topic, consent text, tags, opt-in
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]

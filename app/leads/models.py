@@ -52,7 +52,9 @@ class Lead(Base):
     id: Mapped[Ref] = mapped_column(sa.ForeignKey("identities.id"), primary_key=True, autoincrement=False)
     email: Mapped[str | None] = mapped_column(sa.String(320))  # as given
     canonical_email: Mapped[str | None] = mapped_column(sa.String(320), unique=True)  # NFC, lower, IDNA; the dedup key
-    address_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)  # signing.address_hash; joins suppressions
+    address_hash: Mapped[str | None] = mapped_column(
+        sa.String(64), index=True
+    )  # signing.address_hash; joins suppressions
     first_name: Mapped[Name] = mapped_column(default="")
     last_name: Mapped[Name] = mapped_column(default="")
     job_title: Mapped[Name] = mapped_column(default="")

@@ -83,7 +83,9 @@ class Event(Base):
     identity_id: Mapped[Ref] = mapped_column(sa.ForeignKey("identities.id"))
     agent: Mapped[Kind] = mapped_column(default="unknown")  # human | machine | unknown
     props: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    evidence: Mapped[dict[str, Any] | None] = mapped_column(default=None)  # browser, address, delay: what agent derives from
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(
+        default=None
+    )  # browser, address, delay: what agent derives from
     message_id: Mapped[Ref | None] = mapped_column(index=True, default=None)
     campaign_id: Mapped[Ref | None] = mapped_column(default=None)
     key: Mapped[Name | None] = mapped_column(unique=True, default=None)  # the same key is recorded once
