@@ -1,0 +1,74 @@
+"""The contract of a step: what a card of the palette must say of itself, and the three ways a step may act on a batch.
+
+A step that acts gives `run`, which sees a batch and never a lead. A step that waits gives `due`, a pure function of the
+arrival, and may give `run` to choose the port once the time has come. Ports are the ways out; each has one edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from app.kinds import Complaint, Settings
+
+if TYPE_CHECKING:
+    from app.engine.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One way out of a step. Without an edge an optional port's leads leave by "out"."""
+
+    name: str
+    label: str = ""
+    optional: bool = False
+
+
+OUT = (Port("out"),)
+NEVER = None  # a `due` of NEVER waits for an event alone
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a wait may look at: when the lead came, in which zone it lives, and the value the step asked for."""
+
+    arrived_at: datetime
+    entered_at: datetime
+    zone: ZoneInfo
+    value: Any = None
+
+
+# What keys are called, for sentences: names["mail"]["welcome"] == "Welcome to Nordhafen"
+Names = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepType:
+    """One card of the palette, declared at the end of its module in `engine/steps/`."""
+
+    label: str
+    icon: str
+    tone: str  # green orange blue purple pink teal gray
+    category: str  # Actions | Timing | Logic | End
+    settings: type[Settings]
+    describe: Callable[[Any, Names], str]
+    run: Callable[[Batch, Any], None] | None = None
+    due: Callable[[Any, Arrival], datetime | None] | None = None
+    value: Callable[[Any, sa.FromClause], sa.ColumnElement[Any]] | None = None  # what `due` needs of the lead, as SQL
+    ports: Callable[[Any], tuple[Port, ...]] = lambda settings: OUT
+    check: Callable[[Any], list[Complaint]] = lambda settings: []
+    awaits: Callable[[Any, Any], sa.ColumnElement[bool]] | None = None  # which events end the wait, over tracking's events
+    rules: Callable[[Any], list[dict[str, Any]]] = lambda settings: []  # the rules inside, for lint and "used by"
+    keys: Callable[[Any], list[tuple[str, str]]] = lambda settings: []  # what it refers to: ("mail", "welcome")
+    is_goal: bool = False
+    help: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a lead rests here until a time or an event."""
+        return self.due is not None
