@@ -47,6 +47,18 @@ EVENT_KINDS: dict[str, str] = {
     "merged": "",
 }
 
+# What a person does, as far as we can see it: these say when a lead was last seen.
+BODY_LANGUAGE = (
+    "page_viewed",
+    "file_downloaded",
+    "time_spent",
+    "form_submitted",
+    "email_opened",
+    "email_clicked",
+    "email_replied",
+    "custom",
+)
+
 
 class Identity(Base):
     """One trace of a person: a lead's own, or a browser's. Which lead it belongs to is a mapping that may change.

@@ -1,0 +1,146 @@
+"""Writes events: whatever a lead does, or has done to it, becomes one row here, once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app import clock
+from app.db import Instant, Json, Key, table
+from app.tracking.models import BODY_LANGUAGE, EVENT_KINDS, Event, Identity
+
+EVENTS: sa.Table = Event.__table__  # type: ignore[assignment]
+IDENTITIES: sa.Table = Identity.__table__  # type: ignore[assignment]
+SUBJECT_LIMIT = 500
+
+Value = sa.ColumnElement[Any]
+
+
+def record(
+    session: Session,
+    *,
+    kind: str,
+    identity_id: int,
+    subject: str = "",
+    at: datetime | None = None,
+    agent: str = "unknown",
+    props: dict[str, Any] | None = None,
+    evidence: dict[str, Any] | None = None,
+    message_id: int | None = None,
+    campaign_id: int | None = None,
+    key: str | None = None,
+    is_new: bool = True,
+) -> int | None:
+    """Record one event and answer its id, or None when an event with this key is recorded already."""
+    _check(kind)
+    at = at or clock.now()
+    row: dict[str, Any] = {
+        "at": at,
+        "recorded_at": clock.now(),
+        "kind": kind,
+        "subject": subject[:SUBJECT_LIMIT],
+        "identity_id": identity_id,
+        "agent": agent,
+        "props": props or {},
+        "evidence": sa.null() if evidence is None else evidence,
+        "message_id": message_id,
+        "campaign_id": campaign_id,
+        "key": key,
+        "is_new": is_new,
+    }
+    event_id: int | None = session.scalar(insert_once(session, EVENTS, "key").values(row).returning(EVENTS.c.id))
+    if event_id is not None and kind in BODY_LANGUAGE and agent != "machine":
+        lead_id = sa.select(IDENTITIES.c.lead_id).where(IDENTITIES.c.id == identity_id).scalar_subquery()
+        _see(session, table("leads").c.id == lead_id, sa.literal(at, Instant))
+    return event_id
+
+
+def record_for(
+    session: Session,
+    source: sa.FromClause,
+    *,
+    kind: str,
+    subject: str | Value = "",
+    at: datetime | Value,
+    props: Value | dict[str, Any] | None = None,
+    agent: str = "unknown",
+    campaign_id: int | Value | None = None,
+    message_id: int | Value | None = None,
+    is_new: bool = True,
+) -> int:
+    """Record one event for every row of `source` (its `lead_id`) in one statement; answers how many."""
+    _check(kind)
+    values: dict[str, Value] = {
+        "at": _value(at, Instant()),
+        "recorded_at": sa.literal(clock.now(), Instant),
+        "kind": sa.literal(kind, sa.String),
+        "subject": _value(subject, sa.String()),
+        "identity_id": source.c.lead_id,
+        "agent": sa.literal(agent, sa.String),
+        "props": _value({} if props is None else props, Json),
+        "message_id": _value(message_id, Key),
+        "campaign_id": _value(campaign_id, Key),
+        "is_new": sa.literal(is_new, sa.Boolean),
+    }
+    picked = sa.select(*(value.label(name) for name, value in values.items())).select_from(source)
+    statement = sa.insert(EVENTS).from_select(list(values), picked, include_defaults=False)
+    count = session.connection().execute(statement).rowcount
+    if count and kind in BODY_LANGUAGE and agent != "machine":
+        _see_all(session, source, _value(at, Instant()))
+    return count
+
+
+def see(session: Session, identity_id: int) -> None:
+    """Bring the lead's `last_seen_at` up to the newest thing this identity is known to have done."""
+    newest = sa.select(sa.func.max(EVENTS.c.at)).where(
+        EVENTS.c.identity_id == identity_id, EVENTS.c.kind.in_(BODY_LANGUAGE), EVENTS.c.agent != "machine"
+    )
+    lead_id = sa.select(IDENTITIES.c.lead_id).where(IDENTITIES.c.id == identity_id).scalar_subquery()
+    _see(session, table("leads").c.id == lead_id, newest.scalar_subquery())
+
+
+def _see(session: Session, who: sa.ColumnElement[bool], at: Value) -> None:
+    seen = table("leads").c.last_seen_at
+    session.execute(
+        sa.update(table("leads"))
+        .where(who, sa.or_(seen.is_(None), seen < at), at.is_not(None))
+        .values(last_seen_at=at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _see_all(session: Session, source: sa.FromClause, at: Value) -> None:
+    newest = (
+        sa.select(IDENTITIES.c.lead_id, sa.func.max(at).label("at"))
+        .select_from(source)
+        .join(IDENTITIES, IDENTITIES.c.id == source.c.lead_id)
+        .group_by(IDENTITIES.c.lead_id)
+        .subquery()
+    )
+    leads = table("leads")
+    session.execute(
+        sa.update(leads)
+        .where(leads.c.id == newest.c.lead_id)
+        .where(sa.or_(leads.c.last_seen_at.is_(None), leads.c.last_seen_at < newest.c.at))
+        .values(last_seen_at=newest.c.at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def insert_once(session: Session, into: sa.Table, unique: str) -> Any:
+    """INSERT … ON CONFLICT DO NOTHING, which each dialect spells in its own class."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    return dialect.insert(into).on_conflict_do_nothing(index_elements=[unique])
+
+
+def _value(given: Any, kind: sa.types.TypeEngine[Any]) -> Value:
+    return given if isinstance(given, sa.ColumnElement) else sa.literal(given, kind)
+
+
+def _check(kind: str) -> None:
+    if kind not in EVENT_KINDS:
+        raise ValueError(f"No event is of kind {kind!r}; declare it in tracking.models.EVENT_KINDS.")
