@@ -31,6 +31,7 @@ setup: ## install what Trellis needs to run into .venv
 
 setup-dev: ## install what the tests and checks need, too
 	$(call install,requirements-dev.lock)
+	@cp requirements.lock .venv/
 
 run: setup ## start Trellis with demo data on http://127.0.0.1:8000 (PORT, TRELLIS_DATA and TRELLIS_DEMO change that)
 	@TRELLIS_DEMO=$${TRELLIS_DEMO-1} $(PY) -m flask --app wsgi serve

@@ -1,0 +1,92 @@
+// Time series: the page carries the numbers, uPlot is fetched only where there is something to draw.
+
+const libraries = new Map();
+
+function library(address) {
+  if (!libraries.has(address)) {
+    libraries.set(
+      address,
+      new Promise((ready) => {
+        const script = document.createElement("script");
+        script.src = address;
+        script.addEventListener("load", ready);
+        document.head.append(script);
+      }),
+    );
+  }
+  return libraries.get(address);
+}
+
+// A canvas needs colours it can parse; the browser works out what a token means in this theme.
+function colour(element, value, share = 1) {
+  const probe = document.createElement("i");
+  probe.style.color = value;
+  element.append(probe);
+  const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  brush.fillStyle = getComputedStyle(probe).color;
+  probe.remove();
+  brush.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = brush.getImageData(0, 0, 1, 1).data;
+  return `rgba(${red},${green},${blue},${share})`;
+}
+
+function tone(element, name, share) {
+  const holder = document.createElement("i");
+  holder.className = `tone-${name}`;
+  element.append(holder);
+  const value = colour(holder, "var(--tone)", share);
+  holder.remove();
+  return value;
+}
+
+function line(element, { label, tone: name = "indigo" }, first) {
+  return {
+    label,
+    stroke: tone(element, name),
+    width: 2,
+    fill: first ? tone(element, name, 0.08) : undefined,
+    points: { show: false },
+    paths: uPlot.paths.spline(),
+  };
+}
+
+async function draw(element) {
+  await library(element.dataset.library);
+  const { times, series } = JSON.parse(element.dataset.series);
+  const ink = colour(element, "var(--muted)");
+  const grid = { stroke: colour(element, "var(--line)"), width: 1 };
+  const axis = { stroke: ink, ticks: { show: false }, font: '12px "Inter Variable"' };
+  element.replaceChildren();
+  const chart = new uPlot(
+    {
+      width: element.clientWidth,
+      height: Number(element.dataset.height),
+      legend: { live: false },
+      cursor: { points: { size: 7 }, y: false },
+      scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
+      axes: [
+        { ...axis, grid: { show: false } },
+        { ...axis, grid, size: 44 },
+      ],
+      series: [{}, ...series.map((entry, index) => line(element, entry, index === 0))],
+    },
+    [times, ...series.map((entry) => entry.values)],
+    element,
+  );
+  element.chart = chart;
+  if (!element.watched) {
+    element.watched = new ResizeObserver(() => {
+      const width = element.clientWidth;
+      if (width && width !== element.chart.width) element.chart.setSize({ width, height: element.chart.height });
+    });
+    element.watched.observe(element);
+  }
+}
+
+function drawAll(force = false) {
+  document.querySelectorAll("[data-series]").forEach((element) => (force || !element.chart) && draw(element));
+}
+
+document.addEventListener("htmx:after:settle", () => drawAll());
+document.addEventListener("themechange", () => drawAll(true));
+drawAll();
