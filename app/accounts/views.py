@@ -1,0 +1,16 @@
+"""Pages about users, signing in and the organisation."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from app.accounts.guards import public
+
+blueprint = Blueprint("accounts", __name__)
+blueprints = (blueprint,)
+
+
+@blueprint.get("/sign-in")
+@public
+def sign_in() -> str:
+    return "sign in"
