@@ -174,7 +174,9 @@ def _read_steps(spec: FlowSpec) -> tuple[dict[str, Step], list[Problem]]:
         taken.add(item.id)
         kind = STEPS.get(item.kind)
         if kind is None:
-            problems.append(Problem(f"There is no step of kind {item.kind}; choose one from the palette.", step=item.id))
+            problems.append(
+                Problem(f"There is no step of kind {item.kind}; choose one from the palette.", step=item.id)
+            )
             continue
         settings, complaints = parse(kind.settings, item.settings)
         if settings is not None:
@@ -236,7 +238,9 @@ def _path_problems(flow: Flow) -> list[Problem]:
     ]
     looped = _loop_without_wait(flow)
     if looped:
-        problems.append(Problem("This loop has no wait in it, so a lead would run in circles; add a wait.", step=looped))
+        problems.append(
+            Problem("This loop has no wait in it, so a lead would run in circles; add a wait.", step=looped)
+        )
     return problems
 
 

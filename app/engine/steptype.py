@@ -38,7 +38,6 @@ class Arrival:
     """What a wait may look at: when the lead came, in which zone it lives, and the value the step asked for."""
 
     arrived_at: datetime
-    entered_at: datetime
     zone: ZoneInfo
     value: Any = None
 
@@ -62,7 +61,8 @@ class StepType:
     value: Callable[[Any, sa.FromClause], sa.ColumnElement[Any]] | None = None  # what `due` needs of the lead, as SQL
     ports: Callable[[Any], tuple[Port, ...]] = lambda settings: OUT
     check: Callable[[Any], list[Complaint]] = lambda settings: []
-    awaits: Callable[[Any, Any], sa.ColumnElement[bool]] | None = None  # which events end the wait, over tracking's events
+    watches: Callable[[Any], list[str]] = lambda settings: []  # lead fields whose change derives the wait again
+    awaits: Callable[[Any, sa.FromClause], sa.ColumnElement[bool]] | None = None  # which new events may end the wait
     rules: Callable[[Any], list[dict[str, Any]]] = lambda settings: []  # the rules inside, for lint and "used by"
     keys: Callable[[Any], list[tuple[str, str]]] = lambda settings: []  # what it refers to: ("mail", "welcome")
     is_goal: bool = False

@@ -22,7 +22,9 @@ class TriggerType:
     settings: type[Settings]
     describe: Callable[[Any, Names], str]
     matches: Callable[[Any, sa.FromClause], sa.ColumnElement[bool]]  # over newly observed events
-    already: Callable[[Any], sa.Select[Any]] | None = None  # ids of leads that match before publishing; None: cannot be asked
+    already: Callable[[Any], sa.Select[Any]] | None = (
+        None  # ids of leads that match before publishing; None: cannot be asked
+    )
     check: Callable[[Any], list[Complaint]] = lambda settings: []
     keys: Callable[[Any], list[tuple[str, str]]] = lambda settings: []
     help: str = ""

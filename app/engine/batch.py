@@ -1,0 +1,122 @@
+"""A batch: the due enrollments one transaction moves, held in a temporary table that steps act on by single statements.
+
+The hot table is read once when the batch is claimed and written once when it is put back; between the two the leads travel
+from step to step in the temporary table, and only what they leave behind (decisions, messages, tasks) is written.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app import db
+from app.db import Instant, Json
+from app.engine.graph import Step
+from app.segments import ruling
+from app.segments.ruletype import RuleContext
+
+rows = sa.Table(
+    "batch",
+    sa.MetaData(),
+    sa.Column("enrollment_id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True),
+    sa.Column("lead_id", sa.BigInteger, nullable=False),
+    sa.Column("campaign_id", sa.BigInteger, nullable=False),
+    sa.Column("version_id", sa.BigInteger, nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("visit", sa.BigInteger, nullable=False),
+    sa.Column("entered_at", Instant, nullable=False),
+    sa.Column("arrived_at", Instant, nullable=False),
+    sa.Column("due_at", Instant),
+    sa.Column("state", sa.Text, nullable=False),  # moving, resting, or how it ended
+    sa.Column("port", sa.Text),
+    sa.Column("skips", sa.Boolean, nullable=False),
+    sa.Column("why", Json),
+    sa.Column("reason", sa.Text),
+    sa.Column("hops", sa.BigInteger, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+COLUMNS = [column.name for column in rows.columns]
+
+
+def prepare(session: Session) -> None:
+    """An empty batch on this connection."""
+    session.execute(sa.schema.CreateTable(rows, if_not_exists=True))
+    session.execute(sa.delete(rows))
+
+
+class Batch:
+    """The leads of one batch that stand at one step, as that step may see and move them.
+
+    `here` is a selection of them with `lead_id, enrollment_id, visit, campaign_id, step, arrived_at, entered_at, due_at`;
+    what has left by a port is no longer in it.
+    """
+
+    def __init__(self, session: Session, *, now: datetime, version_id: int, step: Step, campaign_key: str) -> None:
+        self.session = session
+        self.now = now
+        self.version_id = version_id
+        self.step = step
+        self.campaign_key = campaign_key
+        self._at_step = sa.and_(
+            rows.c.version_id == version_id, rows.c.step == step.id, rows.c.state == "moving", rows.c.port.is_(None)
+        )
+        self.here: sa.FromClause = sa.select(rows).where(self._at_step).subquery("here")
+
+    @property
+    def lead_ids(self) -> sa.Select[Any]:
+        """The ids of the leads here, as a selection."""
+        return sa.select(rows.c.lead_id).where(self._at_step)
+
+    def leave(
+        self,
+        port: str = "out",
+        *,
+        where: sa.ColumnElement[bool] | None = None,
+        why: sa.ColumnElement[Any] | None = None,
+        skips: bool = False,
+    ) -> None:
+        """Let the leads here (that satisfy `where`, over `batch.rows`) go by a port; `skips` passes over the next step."""
+        self._update(where, port=port, why=sa.null() if why is None else why, skips=skips)
+
+    def finish(self, state: str, reason: str | None = None, *, where: sa.ColumnElement[bool] | None = None) -> None:
+        """End the passage of the leads here: completed, converted, exited or failed (SEMANTICS 15)."""
+        self._update(where, port="end", state=state, reason=reason)
+
+    def _update(self, where: sa.ColumnElement[bool] | None, **values: Any) -> None:
+        condition = self._at_step if where is None else sa.and_(self._at_step, where)
+        self.session.execute(sa.update(rows).where(condition).values(**values))
+
+    def matching(self, rule: dict[str, Any]) -> sa.ColumnElement[bool]:
+        """The condition, for `leave`, that a lead here matches a rule now."""
+        inside = rows.alias("inside")
+        leads = db.table("leads")
+        ctx = self.context(inside)
+        found = (
+            sa.select(inside.c.enrollment_id)
+            .join(leads, leads.c.id == inside.c.lead_id)
+            .where(inside.c.version_id == self.version_id, inside.c.step == self.step.id, inside.c.port.is_(None))
+            .where(ruling.predicate(rule, ctx))
+        )
+        return rows.c.enrollment_id.in_(found)
+
+    def seen(self, rule: dict[str, Any], note: str) -> sa.ColumnElement[Any]:
+        """What a rule looked at for each lead, for the journal (SEMANTICS 29)."""
+        leads = db.table("leads")
+        operands = ruling.operands(rule, self.context(rows))
+        pairs = [part for label, value in operands.items() for part in (sa.literal(label), value)]
+        looked = sa.select(db.json_object("note", note, "seen", db.json_object(*pairs))).where(
+            leads.c.id == rows.c.lead_id
+        )
+        return looked.correlate(rows).scalar_subquery()
+
+    def context(self, within: sa.FromClause) -> RuleContext:
+        """How a rule sees this batch: the tick's time, and since when each lead is here."""
+        return ruling.context(
+            self.session,
+            self.now,
+            since={"arrival": within.c.arrived_at, "entry": within.c.entered_at},
+            enrollment_id=within.c.enrollment_id,
+        )

@@ -1,0 +1,96 @@
+"""Take the enrollments that are due into a batch, and put them back where they have come to rest."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.engine.batch import rows
+from app.engine.models import Campaign, Enrollment
+
+ACTIVE = sa.literal_column("'active'")  # a literal, so that both databases see the partial indexes
+
+
+def claim(session: Session, *, now: datetime, limit: int, buckets: range | None = None) -> int:
+    """Move up to `limit` due enrollments of live campaigns into the batch, longest due first; how many."""
+    due = (
+        _picked()
+        .where(Enrollment.state == ACTIVE, Enrollment.due_at <= now, Enrollment.campaign_id.in_(_live()))
+        .order_by(Enrollment.due_at, Enrollment.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Enrollment)
+    )
+    return _take(session, due if buckets is None else due.where(Enrollment.bucket.in_(buckets)))
+
+
+def claim_where(session: Session, condition: sa.ColumnElement[bool]) -> int:
+    """Move active enrollments into the batch that satisfy a condition, due or not; those already in it stay as they are."""
+    chosen = _picked().where(
+        Enrollment.state == ACTIVE, condition, Enrollment.id.not_in(sa.select(rows.c.enrollment_id))
+    )
+    return _take(session, chosen.with_for_update(skip_locked=True, of=Enrollment))
+
+
+def _live() -> sa.Select[Any]:
+    return sa.select(Campaign.id).where(Campaign.state == "live")
+
+
+def _picked() -> sa.Select[Any]:
+    here = Enrollment
+    return sa.select(
+        here.id,
+        here.lead_id,
+        here.campaign_id,
+        here.version_id,
+        here.step,
+        here.visit,
+        here.entered_at,
+        here.arrived_at,
+        here.due_at,
+        sa.literal_column("'moving'"),
+        sa.false(),
+        sa.literal_column("0"),
+    )
+
+
+def _take(session: Session, chosen: sa.Select[Any]) -> int:
+    names = [
+        "enrollment_id",
+        "lead_id",
+        "campaign_id",
+        "version_id",
+        "step",
+        "visit",
+        "entered_at",
+        "arrived_at",
+        "due_at",
+        "state",
+        "skips",
+        "hops",
+    ]
+    result = session.execute(sa.insert(rows).from_select(names, chosen))
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def put_back(session: Session, *, now: datetime) -> None:
+    """Write the batch back in one statement, driven by the batch's ids (a join would scan the hot table on SQLite)."""
+    ended = rows.c.state != "resting"
+    values = {
+        "step": rows.c.step,
+        "visit": rows.c.visit,
+        "arrived_at": rows.c.arrived_at,
+        "due_at": sa.case((ended, sa.null()), else_=rows.c.due_at),
+        "state": sa.case((ended, rows.c.state), else_="active"),
+        "finished_at": sa.case((ended, sa.literal(now, Enrollment.finished_at.type)), else_=sa.null()),
+        "reason": rows.c.reason,
+    }
+    table = Enrollment.__table__
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.update(table).values(values).where(table.c.id == rows.c.enrollment_id))
+        return
+    picked = sa.select(*values.values()).where(rows.c.enrollment_id == table.c.id).correlate(table).scalar_subquery()
+    target = sa.tuple_(*[table.c[name] for name in values])
+    session.execute(sa.update(table).values({target: picked}).where(table.c.id.in_(sa.select(rows.c.enrollment_id))))

@@ -1,0 +1,128 @@
+"""Read new events, once each: score them, let leads in, wake those who waited, and find who must leave."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.db import Instant, Json
+from app.engine import entering, goals, versions
+from app.engine.catalog import TRIGGERS
+from app.engine.models import Enrollment
+from app.engine.versions import Published
+from app.kinds import parse
+from app.scoring import scoring
+from app.segments import refreshing
+from app.tracking.models import Event, Identity
+
+seen = sa.Table(
+    "observed",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True),
+    sa.Column("lead_id", sa.BigInteger),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("props", Json),
+    sa.Column("message_id", sa.BigInteger),
+    sa.Column("campaign_id", sa.BigInteger),
+    prefixes=["TEMPORARY"],
+)
+
+
+def observe(session: Session, *, now: datetime, limit: int) -> int:
+    """Observe up to `limit` new events that happened by `now`; how many."""
+    count = _take(session, now, limit)
+    if not count:
+        return 0
+    scoring.score_events(session, sa.select(seen.c.id), now=now)
+    touched = sa.select(seen.c.lead_id).where(seen.c.lead_id.is_not(None)).distinct()
+    refreshing.refresh(session, now=now, touched=touched)
+    for version in versions.live(session):
+        if version.is_current:
+            _enter(session, version, now)
+        _wake(session, version, now)
+        goals.look(session, version, touched, seen, now=now)
+    session.execute(sa.update(Event).where(Event.id.in_(sa.select(seen.c.id))).values(is_new=False))
+    return count
+
+
+def _take(session: Session, now: datetime, limit: int) -> int:
+    session.execute(sa.schema.CreateTable(seen, if_not_exists=True))
+    session.execute(sa.delete(seen))
+    new = (
+        sa.select(
+            Event.id,
+            Identity.lead_id,
+            Event.kind,
+            Event.subject,
+            Event.at,
+            Event.agent,
+            Event.props,
+            Event.message_id,
+            Event.campaign_id,
+        )
+        .join(Identity, Identity.id == Event.identity_id)
+        .where(Event.is_new.is_(True), Event.at <= now)
+        .order_by(Event.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Event)
+    )
+    result = session.execute(sa.insert(seen).from_select([c.name for c in seen.columns], new))
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def _enter(session: Session, version: Published, now: datetime) -> None:
+    for spec in version.flow.spec.triggers:
+        kind = TRIGGERS.get(spec.kind)
+        settings = parse(kind.settings, spec.settings)[0] if kind else None
+        if kind is None or settings is None:
+            continue
+        matching = (
+            sa.select(
+                seen.c.lead_id,
+                sa.func.min(seen.c.at).label("at"),
+                (sa.literal(f"{spec.id}:e") + sa.cast(sa.func.min(seen.c.id), sa.Text)).label("occasion"),
+            )
+            .where(seen.c.lead_id.is_not(None), seen.c.agent != "machine", seen.c.at >= version.since)
+            .where(kind.matches(settings, seen) if spec.kind != "by_hand" else _by_hand(version))
+            .group_by(seen.c.lead_id)
+        )
+        entering.enter(session, version, matching.subquery("matching"), now=now)
+
+
+def _by_hand(version: Published) -> sa.ColumnElement[bool]:
+    return sa.and_(seen.c.kind == "campaign_requested", seen.c.subject == version.campaign_key)
+
+
+def _wake(session: Session, version: Published, now: datetime) -> None:
+    """Make enrollments due whose awaited event may have come, or whose wait must be derived again (SEMANTICS 3, 4, 6)."""
+    for step in version.flow.steps.values():
+        conditions: list[sa.ColumnElement[bool]] = []
+        if step.type.awaits is not None:
+            conditions.append(step.type.awaits(step.settings, seen))
+        if step.type.waits:
+            fields = ["zone", *step.type.watches(step.settings)]
+            conditions.append(sa.and_(seen.c.kind == "field_changed", seen.c.subject.in_(fields)))
+        if conditions:
+            leads = sa.select(seen.c.lead_id).where(sa.or_(*conditions))
+            session.execute(_made_due(version.id, step.id, leads, now))
+
+
+def _made_due(version_id: int, step_id: str, leads: sa.Select[Any], now: datetime) -> sa.Update:
+    return (
+        sa.update(Enrollment)
+        .where(
+            Enrollment.lead_id.in_(leads),
+            Enrollment.version_id == version_id,
+            Enrollment.step == step_id,
+            Enrollment.state == sa.literal_column("'active'"),
+        )
+        .where(sa.or_(Enrollment.due_at.is_(None), Enrollment.due_at > now))
+        .values(due_at=now)
+        .execution_options(synchronize_session=False)
+    )

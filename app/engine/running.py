@@ -1,0 +1,137 @@
+"""Run a claimed batch: each step acts on all its leads at once, they leave by ports, and travel on until they rest or end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app import db
+from app.db import Instant
+from app.engine import journal, versions
+from app.engine.batch import Batch, rows
+from app.engine.graph import Flow, Step
+from app.engine.steptype import Arrival
+from app.engine.versions import Published
+from app.zones import zone
+
+MOST_VISITS = 100  # of one enrollment in one tick (SEMANTICS 14)
+LOOPED = f"went through more than {MOST_VISITS} steps in one tick"
+
+_moving = rows.c.state == "moving"
+
+
+def run(session: Session, *, now: datetime) -> int:
+    """Move every lead of the batch as far as it goes now; the number of step runs."""
+    count = 0
+    while version_id := session.scalar(sa.select(rows.c.version_id).where(_moving).limit(1)):
+        count += _run_version(session, versions.get(session, version_id), now)
+    return count
+
+
+def _run_version(session: Session, version: Published, now: datetime) -> int:
+    """One pass down the flow, step by step in flow order, so that joining paths meet and a step runs once a pass."""
+    standing = sa.select(rows.c.step).where(_moving, rows.c.version_id == version.id).distinct()
+    rank = {step_id: place for place, step_id in enumerate([*version.flow.order, *version.flow.steps])}
+    count = 0
+    while here := session.scalars(standing).all():
+        _run_step(session, version, version.flow.steps[min(here, key=lambda s: rank[s])], now)
+        count += 1
+    return count
+
+
+def _run_step(session: Session, version: Published, step: Step, now: datetime) -> None:
+    batch = Batch(session, now=now, version_id=version.id, step=step, campaign_key=version.campaign_key)
+    if step.type.due is not None:
+        _derive_due(batch, version.flow)
+    if step.type.run is not None:
+        step.type.run(batch, step.settings)
+    elif step.type.waits:
+        batch.leave(where=rows.c.due_at <= now)
+    else:
+        batch.leave()
+    journal.write(session, version.id, step.id, now)
+    _move_on(session, version, step, now)
+
+
+def _derive_due(batch: Batch, flow: Flow) -> None:
+    """Compute when each wait ends from its arrival (SEMANTICS 1): once for each distinct arrival, whatever the number of leads."""
+    step, leads = batch.step, db.table("leads")
+    assert step.type.due is not None
+    value = step.type.value(step.settings, leads) if step.type.value else sa.null()
+    of_lead = sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, flow.spec.zone or _house_zone())
+    arrivals = (
+        sa.select(batch.here.c.arrived_at, of_lead.label("zone"), sa.cast(value, sa.Text).label("value"))
+        .select_from(batch.here.join(leads, leads.c.id == batch.here.c.lead_id))
+        .distinct()
+    )
+    found = batch.session.execute(arrivals).all()
+    known = [(a, z, v, step.type.due(step.settings, Arrival(a, zone(z), v))) for a, z, v in found]
+    given = db.rows_of(known, arrived_at=Instant(), zone=sa.Text(), value=sa.Text(), due_at=Instant())
+    due = (
+        sa.select(given.c.due_at)
+        .where(
+            given.c.arrived_at == rows.c.arrived_at,
+            given.c.zone == of_lead,
+            given.c.value.is_not_distinct_from(sa.cast(value, sa.Text)),
+            leads.c.id == rows.c.lead_id,
+        )
+        .correlate(rows)
+        .scalar_subquery()
+    )
+    one = known[0][3] if len(known) == 1 else None
+    batch.session.execute(
+        sa.update(rows)
+        .where(rows.c.version_id == batch.version_id, rows.c.step == step.id, _moving)
+        .values(due_at=due if len(known) != 1 else sa.literal(one, Instant()))
+    )
+
+
+def _house_zone() -> sa.ScalarSelect[Any]:
+    organisations = db.table("organisations")
+    house = sa.select(organisations.c.zone).limit(1).scalar_subquery()
+    return sa.func.coalesce(house, "UTC")  # type: ignore[return-value]
+
+
+def _move_on(session: Session, version: Published, step: Step, now: datetime) -> None:
+    """Put each lead that left a port at the next step, and let those that stay rest."""
+    at_step = sa.and_(rows.c.version_id == version.id, rows.c.step == step.id)
+    targets = _targets(version.flow, step)
+    left = sa.and_(at_step, _moving, rows.c.port.is_not(None))
+    stayed = sa.and_(at_step, _moving, rows.c.port.is_(None))
+    session.execute(sa.update(rows).where(stayed).values(state="resting"))
+    session.execute(
+        sa.update(rows).where(at_step, rows.c.state != "moving", rows.c.port.is_not(None)).values(port=None)
+    )
+    if targets:
+        key = rows.c.port + sa.case((rows.c.skips, "+"), else_="")
+        hops = rows.c.hops + 1
+        session.execute(
+            sa.update(rows)
+            .where(left)
+            .values(
+                step=sa.case(targets, value=key, else_=rows.c.step),
+                visit=rows.c.visit + 1,
+                arrived_at=now,
+                due_at=None,
+                port=None,
+                why=sa.null(),
+                skips=False,
+                hops=hops,
+                state=sa.case((hops > MOST_VISITS, "failed"), else_="moving"),
+                reason=sa.case((hops > MOST_VISITS, LOOPED), else_=rows.c.reason),
+            )
+        )
+
+
+def _targets(flow: Flow, step: Step) -> dict[str, str]:
+    """Port -> the step it leads to; "port+" passes over that step to the one after it."""
+    targets: dict[str, str] = {}
+    for port in step.ports:
+        target = step.target(port.name)
+        if target is not None:
+            targets[port.name] = target
+            targets[port.name + "+"] = flow.steps[target].next.get("out", target)
+    return targets
