@@ -1,0 +1,23 @@
+"""Takes back mail that is queued but not yet on its way, in the transaction that withdrew the permission for it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.outbox import Message
+
+UNSENT = ("held", "ready", "claimed", "deferred")
+
+
+def cancel(session: Session, which: sa.ColumnElement[bool], *, reason: str, at: datetime) -> int:
+    """Cancel the unsent messages among `which`; a sender that holds one loses it at its next look."""
+    statement = (
+        sa.update(Message)
+        .where(which, Message.state.in_(UNSENT))
+        .values(state="cancelled", reason=reason, finished_at=at, claimed_by=None, lease_until=None)
+        .execution_options(synchronize_session=False)
+    )
+    return session.connection().execute(statement).rowcount
