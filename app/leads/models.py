@@ -21,11 +21,16 @@ STAGE_LABELS = {
 }
 
 
+def _casefolded_name(context: Any) -> str:
+    return str(context.get_current_parameters()["name"]).casefold()
+
+
 class Company(Base):
     __tablename__ = "companies"
 
     id: Mapped[Id]
     name: Mapped[Name] = mapped_column(index=True)
+    name_key: Mapped[Name] = mapped_column(index=True, default=_casefolded_name)  # how an import finds it again
     domain: Mapped[Name | None] = mapped_column(unique=True)
     industry: Mapped[Name] = mapped_column(default="")
     employees_count: Mapped[int | None]

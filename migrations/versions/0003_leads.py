@@ -38,6 +38,7 @@ def upgrade() -> None:
         "companies",
         sa.Column("id", Key, nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("name_key", sa.String(length=200), nullable=False),
         sa.Column("domain", sa.String(length=200), nullable=True),
         sa.Column("industry", sa.String(length=200), nullable=False),
         sa.Column("employees_count", sa.BigInteger(), nullable=True),
@@ -51,6 +52,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("domain", name=op.f("uq_companies_domain")),
     )
     op.create_index(op.f("ix_companies_name"), "companies", ["name"], unique=False)
+    op.create_index(op.f("ix_companies_name_key"), "companies", ["name_key"], unique=False)
     op.create_index(op.f("ix_companies_owner_id"), "companies", ["owner_id"], unique=False)
     op.create_table(
         "imports",
