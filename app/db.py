@@ -168,7 +168,13 @@ class Database:
 
     def _engine(self, *, read_only: bool) -> sa.Engine:
         if not self.is_sqlite:
-            engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=10)
+            engine = sa.create_engine(
+                self.url,
+                pool_pre_ping=True,
+                pool_size=10,
+                max_overflow=10,
+                execution_options={"preserve_rowcount": True},  # else psycopg forgets it for INSERT … SELECT
+            )
             return engine.execution_options(postgresql_readonly=True) if read_only else engine
         if self.url.database and self.url.database != ":memory:":
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
