@@ -92,7 +92,7 @@ document.addEventListener("htmx:confirm", (event) => {
 
 const controls = {
   "[data-theme-toggle]": () => window.switchTheme(),
-  "[data-open]": (element) => document.getElementById(element.dataset.open).showModal(),
+  "[data-open]": (element) => openDialog(document.getElementById(element.dataset.open)),
   "[data-close]": (element) => element.closest("dialog").close(),
   "[data-dismiss]": (element) => element.parentElement.remove(),
   "[data-side-open]": () => side(true),
@@ -158,10 +158,15 @@ document.addEventListener("keydown", (event) => {
 
 // --- dialogs that arrive open, from a fragment or with the page
 
+function openDialog(dialog) {
+  dialog.showModal();
+  one("input:not([type=hidden]), select, textarea", dialog)?.focus();
+}
+
 function openArrived() {
   document.querySelectorAll("dialog[data-open-now]").forEach((dialog) => {
     dialog.removeAttribute("data-open-now");
-    dialog.showModal();
+    openDialog(dialog);
   });
 }
 

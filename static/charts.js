@@ -34,7 +34,7 @@ function tone(element, name, share) {
   const holder = document.createElement("i");
   holder.className = `tone-${name}`;
   element.append(holder);
-  const value = colour(holder, "var(--tone)", share);
+  const value = colour(holder, "var(--chart)", share);
   holder.remove();
   return value;
 }
