@@ -32,7 +32,7 @@ class Rep(Base):
     user_id: Mapped[Ref] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     team: Mapped[Name] = mapped_column(default="")
     weight: Mapped[int] = mapped_column(default=1)  # deserved share of a round robin
-    given_count: Mapped[int] = mapped_column(default=0)
+    given_count: Mapped[int] = mapped_column(default=0)  # by round robin, and let pass while absent: no flood on return
     absent_until: Mapped[datetime | None]
 
 
@@ -42,6 +42,8 @@ class Handoff(Base):
         sa.UniqueConstraint("enrollment_id", "visit"),
         sa.Index(None, "owner_id", "state", "due_at"),
         sa.Index(None, "state", "due_at"),
+        sa.Index(None, "created_at"),
+        sa.Index(None, "campaign_id", "created_at"),
     )
 
     id: Mapped[Id]
@@ -49,7 +51,7 @@ class Handoff(Base):
     enrollment_id: Mapped[Ref | None]
     visit: Mapped[int | None]
     campaign_id: Mapped[Ref | None]
-    route: Mapped[Name]  # round_robin | account_owner | team …, as the step said
+    route: Mapped[Name]  # round_robin | lead_owner | account_owner | person: how it really found its owner
     owner_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
     state: Mapped[Kind]  # open | accepted | rejected | recycled
     reason: Mapped[str] = mapped_column(default="")
@@ -57,6 +59,7 @@ class Handoff(Base):
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
     answered_at: Mapped[datetime | None]
+    reply_minutes: Mapped[int | None]  # working minutes of the owner until the answer
     escalated_at: Mapped[datetime | None]
     come_back_at: Mapped[datetime | None] = mapped_column(index=True)
     came_back_at: Mapped[datetime | None]

@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.Column("created_at", Instant(), nullable=False),
         sa.Column("due_at", Instant(), nullable=False),
         sa.Column("answered_at", Instant(), nullable=True),
+        sa.Column("reply_minutes", sa.BigInteger(), nullable=True),
         sa.Column("escalated_at", Instant(), nullable=True),
         sa.Column("come_back_at", Instant(), nullable=True),
         sa.Column("came_back_at", Instant(), nullable=True),
@@ -79,6 +80,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_handoffs")),
         sa.UniqueConstraint("enrollment_id", "visit", name=op.f("uq_handoffs_enrollment_id_visit")),
     )
+    op.create_index(op.f("ix_handoffs_campaign_id_created_at"), "handoffs", ["campaign_id", "created_at"], unique=False)
+    op.create_index(op.f("ix_handoffs_created_at"), "handoffs", ["created_at"], unique=False)
     op.create_index(op.f("ix_handoffs_come_back_at"), "handoffs", ["come_back_at"], unique=False)
     op.create_index(op.f("ix_handoffs_lead_id"), "handoffs", ["lead_id"], unique=False)
     op.create_index(

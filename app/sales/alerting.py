@@ -1,0 +1,59 @@
+"""Tells people what they should know now: an alert in the page head, and by mail where that was asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.db import table
+
+ALERT, LEAD, USER, REP = table("alerts"), table("leads"), table("users"), table("reps")
+
+
+def notify(session: Session, source: sa.FromClause, *, text: str, to: str, at: datetime, by_mail: bool) -> int:
+    """One alert per lead of `source` and user meant by `to`: "owner", a user's address, or a team. How many.
+
+    The alerts of leads without an owner go to the administrators.
+    """
+    names = ["user_id", "lead_id", "enrollment_id", "visit", "text", "at", "wants_mail"]
+    told_already = sa.exists().where(
+        ALERT.c.enrollment_id == source.c.enrollment_id,
+        ALERT.c.visit == source.c.visit,
+        ALERT.c.user_id == USER.c.id,
+    )
+    rows = (
+        sa.select(
+            USER.c.id,
+            source.c.lead_id,
+            source.c.enrollment_id,
+            source.c.visit,
+            sa.literal(text),
+            sa.literal(at, ALERT.c.at.type),
+            sa.literal(by_mail),
+        )
+        .select_from(source.join(LEAD, LEAD.c.id == source.c.lead_id).join(USER, _meant(to)))
+        .where(USER.c.is_active, LEAD.c.erased_at.is_(None), ~told_already)
+    )
+    result = session.execute(sa.insert(ALERT).from_select(names, rows))
+    return int(getattr(result, "rowcount", 0) or 0)
+
+
+def _meant(to: str) -> sa.ColumnElement[bool]:
+    """Which users are meant, over users joined to the leads."""
+    if to in {"owner", "lead_owner", ""}:
+        return sa.or_(
+            USER.c.id == LEAD.c.owner_id, sa.and_(LEAD.c.owner_id.is_(None), USER.c.role == "administrator")
+        )
+    if "@" in to:
+        return USER.c.email == to.strip().casefold()
+    return USER.c.id.in_(sa.select(REP.c.user_id).where(REP.c.team == to))
+
+
+def read(session: Session, user_id: int, *, at: datetime, alert_id: int | None = None) -> int:
+    """The user has seen one alert, or all of them."""
+    which = sa.update(ALERT).where(ALERT.c.user_id == user_id, ALERT.c.read_at.is_(None)).values(read_at=at)
+    if alert_id is not None:
+        which = which.where(ALERT.c.id == alert_id)
+    return int(getattr(session.execute(which), "rowcount", 0) or 0)
