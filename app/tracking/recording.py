@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.db import Instant, Json, Key, table
+from app.tracking import cleaning
 from app.tracking.models import BODY_LANGUAGE, EVENT_KINDS, Event, Identity
 
 EVENTS: sa.Table = Event.__table__  # type: ignore[assignment]
@@ -42,11 +43,11 @@ def record(
         "at": at,
         "recorded_at": clock.now(),
         "kind": kind,
-        "subject": subject[:SUBJECT_LIMIT],
+        "subject": cleaning.line(subject, SUBJECT_LIMIT),
         "identity_id": identity_id,
         "agent": agent,
-        "props": props or {},
-        "evidence": sa.null() if evidence is None else evidence,
+        "props": cleaning.stored(props or {}),
+        "evidence": sa.null() if evidence is None else cleaning.stored(evidence),
         "message_id": message_id,
         "campaign_id": campaign_id,
         "key": key,
@@ -90,7 +91,8 @@ def record_for(
     statement = sa.insert(EVENTS).from_select(list(values), picked, include_defaults=False)
     count = session.connection().execute(statement).rowcount
     if count and kind in BODY_LANGUAGE and agent != "machine":
-        _see_all(session, source, _value(at, Instant()))
+        sighted = sa.select(source.c.lead_id, _value(at, Instant()).label("at")).select_from(source)
+        see_all(session, sighted.subquery())
     return count
 
 
@@ -113,11 +115,11 @@ def _see(session: Session, who: sa.ColumnElement[bool], at: Value) -> None:
     )
 
 
-def _see_all(session: Session, source: sa.FromClause, at: Value) -> None:
+def see_all(session: Session, sightings: sa.FromClause) -> None:
+    """Bring `last_seen_at` up to date for many at once: `lead_id` (any identity of the lead) and `at`."""
     newest = (
-        sa.select(IDENTITIES.c.lead_id, sa.func.max(at).label("at"))
-        .select_from(source)
-        .join(IDENTITIES, IDENTITIES.c.id == source.c.lead_id)
+        sa.select(IDENTITIES.c.lead_id, sa.func.max(sightings.c.at).label("at"))
+        .join(sightings, IDENTITIES.c.id == sightings.c.lead_id)
         .group_by(IDENTITIES.c.lead_id)
         .subquery()
     )

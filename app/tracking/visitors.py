@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app import clock
+from app import clock, signing
 from app.tracking import recording
 from app.tracking.models import Event, Identity
 
@@ -77,6 +77,17 @@ def join(session: Session, visitor_id: int, lead_id: int) -> Identity:
         .execution_options(synchronize_session=False)
     )
     return visitor
+
+
+def arrival(lead_id: int) -> str:
+    """What a link in the lead's mail may carry to the customer's own site, where our script hands it back."""
+    return signing.token("arrival", lead_id)
+
+
+def arrived(session: Session, token: str) -> int | None:
+    """The lead, now, whose link this was; None when it is not one of ours."""
+    lead_id = signing.number("arrival", token)
+    return None if lead_id is None else session.scalar(sa.select(Identity.lead_id).where(Identity.id == lead_id))
 
 
 def cookie(token: str, *, secure: bool) -> dict[str, Any]:
