@@ -112,7 +112,7 @@ class Flow:
             stack: list[tuple[str, Iterator[str]]] = [(start, iter(self.steps[start].next.values()))]
             seen.add(start)
             while stack:
-                here, targets = stack[-1]
+                _, targets = stack[-1]
                 unseen = next((t for t in targets if t not in seen), None)
                 if unseen is None:
                     out.append(stack.pop()[0])

@@ -1,0 +1,38 @@
+"""The events a flow can wait for or start from, in the words of the palette, and how their subject is matched."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from app.engine.steptype import Names
+
+CHOICES = (
+    ("email_opened", "opens a mail"),
+    ("email_clicked", "clicks in a mail"),
+    ("page_viewed", "visits a page"),
+    ("file_downloaded", "downloads a file"),
+    ("form_submitted", "submits a form"),
+    ("email_replied", "replies to a mail"),
+    ("stage_changed", "reaches a stage"),
+    ("tag_added", "gets a tag"),
+    ("task_done", "has a task done"),
+    ("handoff_accepted", "is accepted by sales"),
+    ("handoff_rejected", "is rejected by sales"),
+    ("custom", "does something of your own"),
+)
+
+
+def of(kind: str, subject: str, events: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether an event is of that kind and subject; an empty subject means any, * stands for anything."""
+    is_kind = events.c.kind == kind
+    if not subject:
+        return is_kind
+    if "*" not in subject:
+        return sa.and_(is_kind, events.c.subject == subject)
+    escaped = subject.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
+    return sa.and_(is_kind, events.c.subject.like(escaped, escape="\\"))
+
+
+def called(subject: str, names: Names) -> str:
+    """What people call the thing whose key the subject is."""
+    return next((labels[subject] for labels in names.values() if subject in labels), subject)

@@ -1,0 +1,49 @@
+"""Give somebody in sales something to do about each lead."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from app.engine.batch import Batch
+from app.engine.steptype import Names, StepType
+from app.kinds import Settings, Widget
+from app.sales import tasking
+
+
+class CreateTask(Settings):
+    title: Annotated[str, Field(min_length=1, max_length=200), Widget("What to do")]
+    note: Annotated[str, Field(max_length=2000), Widget("Note", "textarea")] = ""
+    due_in_hours: Annotated[int, Field(ge=1, le=8760), Widget("Due in", "number", unit="hours")] = 24
+    owner: Annotated[str, Widget("For", "user", hint="The lead's owner, or one person.")] = "lead_owner"
+
+
+def describe(settings: CreateTask, names: Names) -> str:
+    return settings.title
+
+
+def run(batch: Batch, settings: CreateTask) -> None:
+    due_in = timedelta(hours=settings.due_in_hours)
+    tasking.create(
+        batch.session,
+        batch.here,
+        title=settings.title,
+        note=settings.note,
+        due_in=due_in,
+        owner=settings.owner,
+        at=batch.now,
+    )
+    batch.leave()
+
+
+STEP = StepType(
+    label="Create task",
+    icon="checklist",
+    tone="pink",
+    category="Actions",
+    settings=CreateTask,
+    describe=describe,
+    run=run,
+)

@@ -1,0 +1,40 @@
+"""Tell somebody in the house about each lead, on their page and by mail if wanted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.engine.batch import Batch
+from app.engine.steptype import Names, StepType
+from app.kinds import Settings, Widget
+from app.sales import alerting
+
+
+class Notify(Settings):
+    text: Annotated[str, Field(min_length=1, max_length=500), Widget("Message", "textarea")]
+    to: Annotated[str, Widget("To", "user", hint="The lead's owner, or one person.")] = "owner"
+    by_mail: Annotated[bool, Widget("Also by mail", "switch")] = True
+
+
+def describe(settings: Notify, names: Names) -> str:
+    return settings.text
+
+
+def run(batch: Batch, settings: Notify) -> None:
+    alerting.notify(
+        batch.session, batch.here, text=settings.text, to=settings.to, at=batch.now, by_mail=settings.by_mail
+    )
+    batch.leave()
+
+
+STEP = StepType(
+    label="Notify",
+    icon="bell-ringing",
+    tone="pink",
+    category="Actions",
+    settings=Notify,
+    describe=describe,
+    run=run,
+)

@@ -1,0 +1,123 @@
+"""Hold each lead until a date, a date in one of its fields, or the next hour that suits it (SEMANTICS 4, 5)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from app import clock
+from app.engine.batch import Batch, rows
+from app.engine.steptype import Arrival, Names, Port, StepType
+from app.kinds import Complaint, Settings, Widget
+from app.leads import fields
+from app.zones import instant, next_window, plus_days
+
+MODES = (("window", "a weekday and hour"), ("date", "a date"), ("field", "a date in a field"))
+PAST = (("continue", "continue at once"), ("skip", "skip the next step"), ("exit", "leave the campaign"))
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+FAR = timedelta(days=36_500)
+
+
+class WaitUntil(Settings):
+    mode: Annotated[str, Field(pattern="^(window|date|field)$"), Widget("Until", "choice", choices=MODES)] = "window"
+    weekdays: Annotated[list[int], Field(max_length=7), Widget("On", "weekdays", shown_if=("mode", "window"))] = Field(
+        default_factory=lambda: [0, 1, 2, 3, 4]
+    )
+    from_time: Annotated[time, Widget("From", "time", hint="In the lead's own time zone.")] = time(9, 0)
+    to_time: Annotated[
+        time | None, Widget("To", "time", hint="Leave empty for exactly that time.", shown_if=("mode", "window"))
+    ] = None
+    date: Annotated[date | None, Widget("Date", "instant", shown_if=("mode", "date"))] = None
+    field: Annotated[str, Widget("Field", "field", shown_if=("mode", "field"))] = ""
+    offset_days: Annotated[
+        int, Field(ge=-3650, le=3650), Widget("Days after (minus: before)", "number", shown_if=("mode", "field"))
+    ] = 0
+    if_past: Annotated[
+        str,
+        Field(pattern="^(continue|skip|exit)$"),
+        Widget("If that is past already", "choice", choices=PAST),
+    ] = "continue"
+
+
+def check(settings: WaitUntil) -> list[Complaint]:
+    if settings.mode == "window" and (not settings.weekdays or any(not 0 <= d <= 6 for d in settings.weekdays)):
+        return [Complaint("weekdays", "Choose at least one weekday.")]
+    if settings.mode == "date" and settings.date is None:
+        return [Complaint("date", "Date is missing.")]
+    if settings.mode == "field" and not settings.field:
+        return [Complaint("field", "Choose the field that holds the date.")]
+    return []
+
+
+def describe(settings: WaitUntil, names: Names) -> str:
+    at = settings.from_time.strftime("%H:%M")
+    if settings.mode == "date":
+        return f"{settings.date:%-d %B %Y}, {at}" if settings.date else "a date"
+    if settings.mode == "field":
+        label = names.get("field", {}).get(settings.field, settings.field)
+        days = abs(settings.offset_days)
+        when = (
+            ""
+            if not days
+            else f"{days} {'day' if days == 1 else 'days'} {'after' if settings.offset_days > 0 else 'before'} "
+        )
+        return f"{when}{label}, {at}"
+    days_text = (
+        "Weekdays" if settings.weekdays == [0, 1, 2, 3, 4] else ", ".join(DAYS[d] for d in sorted(settings.weekdays))
+    )
+    return f"{days_text} {at}" + (f"–{settings.to_time:%H:%M}" if settings.to_time else "") + ", lead’s time"
+
+
+def value(settings: WaitUntil, leads: sa.FromClause) -> sa.ColumnElement[Any]:
+    return fields.column(settings.field, "date") if settings.mode == "field" else sa.null()
+
+
+def due(settings: WaitUntil, arrival: Arrival) -> datetime | None:
+    if settings.mode == "window":
+        return next_window(arrival.arrived_at, arrival.zone, settings.weekdays, settings.from_time, settings.to_time)
+    if settings.mode == "date":
+        assert settings.date is not None
+        return instant(datetime.combine(settings.date, settings.from_time), arrival.zone)
+    try:
+        day = date.fromisoformat(str(arrival.value)[:10])
+    except ValueError:
+        return clock.now() - FAR  # nothing to wait for: leaves by "empty" at once
+    return plus_days(
+        instant(datetime.combine(day, settings.from_time), arrival.zone), settings.offset_days, arrival.zone
+    )
+
+
+def run(batch: Batch, settings: WaitUntil) -> None:
+    over = rows.c.due_at <= batch.now
+    if settings.mode == "field":
+        batch.leave("empty", where=rows.c.due_at < batch.now - FAR / 2)
+    if settings.mode != "window" and settings.if_past != "continue":
+        past = sa.and_(over, rows.c.due_at < rows.c.arrived_at)
+        if settings.if_past == "exit":
+            batch.finish("exited", "the date was past", where=past)
+        else:
+            batch.leave(where=past, skips=True)
+    batch.leave(where=over)
+
+
+STEP = StepType(
+    label="Wait until",
+    icon="calendar-time",
+    tone="orange",
+    category="Timing",
+    settings=WaitUntil,
+    describe=describe,
+    check=check,
+    due=due,
+    value=value,
+    run=run,
+    watches=lambda settings: [settings.field] if settings.mode == "field" else [],
+    ports=lambda settings: (
+        (Port("out"), Port("empty", "Field is empty")) if settings.mode == "field" else (Port("out"),)
+    ),
+    keys=lambda settings: [("field", settings.field)] if settings.mode == "field" else [],
+    help="“Saturday 15:15” reached on a Saturday at 10:00 is the same day; at 16:00 it is the next week.",
+)
