@@ -204,7 +204,7 @@ def _leads(session: Session, emails: set[str]) -> dict[str, int]:
     leads = table("leads")
     given = rows_of([[email] for email in emails], email=sa.String())
     found = sa.select(given.c.email, leads.c.id).join(leads, leads.c.canonical_email == given.c.email)
-    return dict(session.execute(found.where(leads.c.erased_at.is_(None))).tuples().all())
+    return {row.email: row.id for row in session.execute(found.where(leads.c.erased_at.is_(None)))}
 
 
 def _visitors(session: Session, tokens: set[str]) -> dict[str, int]:
@@ -214,4 +214,4 @@ def _visitors(session: Session, tokens: set[str]) -> dict[str, int]:
     session.connection().execute(recording.insert_once(session, IDENTITIES, "token"), rows)
     given = rows_of([[token] for token in tokens], token=sa.String())
     found = sa.select(IDENTITIES.c.token, IDENTITIES.c.id).join(given, given.c.token == IDENTITIES.c.token)
-    return dict(session.execute(found).tuples().all())
+    return {row.token: row.id for row in session.execute(found)}
