@@ -119,4 +119,5 @@ class Batch:
             self.now,
             since={"arrival": within.c.arrived_at, "entry": within.c.entered_at},
             enrollment_id=within.c.enrollment_id,
+            among=self.lead_ids,
         )

@@ -41,7 +41,7 @@ def _unsubscribed(seen: sa.Table, topic: str | None) -> sa.Select[Any]:
 
 def _matching(session: Session, rule: dict[str, Any], touched: sa.Select[Any], now: datetime) -> sa.Select[Any]:
     leads = db.table("leads")
-    matches = ruling.predicate(rule, ruling.context(session, now, leads=leads))
+    matches = ruling.predicate(rule, ruling.context(session, now, leads=leads, among=touched))
     return sa.select(leads.c.id).where(leads.c.id.in_(touched), matches)
 
 

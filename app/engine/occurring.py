@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from app.engine.steptype import Names
+from app.segments.ruletype import Names
 
 CHOICES = (
     ("email_opened", "opens a mail"),
@@ -35,4 +35,4 @@ def of(kind: str, subject: str, events: sa.FromClause) -> sa.ColumnElement[bool]
 
 def called(subject: str, names: Names) -> str:
     """What people call the thing whose key the subject is."""
-    return next((labels[subject] for labels in names.values() if subject in labels), subject)
+    return next((called for (_, key), called in names.items() if key == subject), subject)

@@ -6,7 +6,7 @@ arrival, and may give `run` to choose the port once the time has come. Ports are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from app.kinds import Complaint, Settings
+from app.segments.ruletype import Names
 
 if TYPE_CHECKING:
     from app.engine.batch import Batch
@@ -40,10 +41,6 @@ class Arrival:
     arrived_at: datetime
     zone: ZoneInfo
     value: Any = None
-
-
-# What keys are called, for sentences: names["mail"]["welcome"] == "Welcome to Nordhafen"
-Names = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.engine.steptype import Names
 from app.kinds import Complaint, Settings
+from app.segments.ruletype import Names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from app.engine.batch import Batch
-from app.engine.steptype import Names, StepType
+from app.engine.steptype import StepType
 from app.kinds import Settings, Widget
 from app.leads import tagging
+from app.segments.ruletype import Names
 
 
 class AddTag(Settings):
@@ -17,7 +18,7 @@ class AddTag(Settings):
 
 
 def describe(settings: AddTag, names: Names) -> str:
-    return names.get("tag", {}).get(settings.tag, settings.tag)
+    return names.get(("tag", settings.tag), settings.tag)
 
 
 def run(batch: Batch, settings: AddTag) -> None:

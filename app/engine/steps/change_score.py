@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from app.engine.batch import Batch
-from app.engine.steptype import Names, StepType
+from app.engine.steptype import StepType
 from app.kinds import Complaint, Settings, Widget
 from app.scoring import scoring
+from app.segments.ruletype import Names
 
 
 class ChangeScore(Settings):

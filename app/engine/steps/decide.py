@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.engine.batch import Batch
-from app.engine.steptype import Names, Port, StepType
+from app.engine.steptype import Port, StepType
 from app.kinds import Complaint, Settings, Widget
 from app.segments import ruling
+from app.segments.ruletype import Names
 
 
 class Arm(BaseModel):

@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from app.engine.batch import Batch
-from app.engine.steptype import Names, StepType
+from app.engine.steptype import StepType
 from app.kinds import Settings, Widget
+from app.segments.ruletype import Names
 
 AS = (("completed", "completed"), ("converted", "converted"), ("exited", "left early"))
 

@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from app.engine.batch import Batch
-from app.engine.steptype import Names, Port, StepType
+from app.engine.steptype import Port, StepType
 from app.kinds import Settings, Widget
+from app.segments.ruletype import Names
 from app.tracking import recording
 
 
@@ -18,7 +19,7 @@ class GoToCampaign(Settings):
 
 
 def describe(settings: GoToCampaign, names: Names) -> str:
-    return names.get("campaign", {}).get(settings.campaign, settings.campaign)
+    return names.get(("campaign", settings.campaign), settings.campaign)
 
 
 def run(batch: Batch, settings: GoToCampaign) -> None:

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from app.engine.batch import Batch, rows
-from app.engine.steptype import NEVER, Arrival, Names, Port, StepType
+from app.engine.steptype import NEVER, Arrival, Port, StepType
 from app.kinds import Complaint, Settings, Widget
 from app.segments import ruling
+from app.segments.ruletype import Names
 from app.tracking import recording
 
 THEN = (("end", "end here as converted"), ("go_on", "go on below"))

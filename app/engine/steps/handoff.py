@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from app.engine.batch import Batch
-from app.engine.steptype import Names, StepType
+from app.engine.steptype import StepType
 from app.kinds import Settings, Widget
 from app.sales import handing
+from app.segments.ruletype import Names
 
 ROUTES = (
     ("round_robin", "round robin, fair shares"),

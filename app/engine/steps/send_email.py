@@ -9,10 +9,11 @@ from pydantic import Field
 
 from app import db
 from app.engine.batch import Batch, rows
-from app.engine.steptype import Names, Port, StepType
+from app.engine.steptype import Port, StepType
 from app.kinds import Settings, Widget
 from app.mail import queueing
 from app.outbox import Message
+from app.segments.ruletype import Names
 
 
 class SendEmail(Settings):
@@ -20,7 +21,7 @@ class SendEmail(Settings):
 
 
 def describe(settings: SendEmail, names: Names) -> str:
-    return names.get("mail", {}).get(settings.mail, settings.mail)
+    return names.get(("mail", settings.mail), settings.mail)
 
 
 def run(batch: Batch, settings: SendEmail) -> None:

@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from app.engine.batch import Batch
-from app.engine.steptype import Names, StepType
+from app.engine.steptype import StepType
 from app.kinds import Settings, Widget
 from app.leads import updating
+from app.segments.ruletype import Names
 
 
 class SetField(Settings):
@@ -18,7 +19,7 @@ class SetField(Settings):
 
 
 def describe(settings: SetField, names: Names) -> str:
-    return f"{names.get('field', {}).get(settings.field, settings.field)} = {settings.value or 'empty'}"
+    return f"{names.get(('field', settings.field), settings.field)} = {settings.value or 'empty'}"
 
 
 def run(batch: Batch, settings: SetField) -> None:

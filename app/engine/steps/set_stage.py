@@ -7,10 +7,11 @@ from typing import Annotated
 from pydantic import Field
 
 from app.engine.batch import Batch
-from app.engine.steptype import Names, StepType
+from app.engine.steptype import StepType
 from app.kinds import Settings, Widget
 from app.leads.models import STAGE_LABELS, STAGES
 from app.scoring import staging
+from app.segments.ruletype import Names
 
 
 class SetStage(Settings):

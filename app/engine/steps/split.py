@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.engine import chance
 from app.engine.batch import Batch, rows
-from app.engine.steptype import Names, Port, StepType
+from app.engine.steptype import Port, StepType
 from app.kinds import Complaint, Settings, Widget
+from app.segments.ruletype import Names
 
 
 class Share(BaseModel):

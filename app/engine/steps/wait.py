@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.engine.steptype import Arrival, Names, StepType
+from app.engine.steptype import Arrival, StepType
 from app.kinds import Settings, Widget
+from app.segments.ruletype import Names
 from app.zones import plus_days, plus_months
 
 UNITS = (

@@ -11,8 +11,9 @@ from pydantic import Field
 from app import db
 from app.engine import occurring
 from app.engine.batch import Batch, rows
-from app.engine.steptype import NEVER, Arrival, Names, Port, StepType
+from app.engine.steptype import NEVER, Arrival, Port, StepType
 from app.kinds import Settings, Widget
+from app.segments.ruletype import Names
 from app.tracking.queries import lead_events
 from app.zones import plus_days
 
@@ -38,9 +39,7 @@ class WaitForEvent(Settings):
 
 def describe(settings: WaitForEvent, names: Names) -> str:
     what = dict(occurring.CHOICES).get(settings.event, settings.event)
-    which = next(
-        (labels[settings.subject] for labels in names.values() if settings.subject in labels), settings.subject
-    )
+    which = occurring.called(settings.subject, names)
     least = "for ever" if settings.forever else f"at most {settings.patience} {settings.unit}"
     return f"Until the lead {what}{f' “{which}”' if which else ''}, {least}"
 

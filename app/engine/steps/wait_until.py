@@ -10,9 +10,10 @@ from pydantic import Field
 
 from app import clock
 from app.engine.batch import Batch, rows
-from app.engine.steptype import Arrival, Names, Port, StepType
+from app.engine.steptype import Arrival, Port, StepType
 from app.kinds import Complaint, Settings, Widget
 from app.leads import fields
+from app.segments.ruletype import Names
 from app.zones import instant, next_window, plus_days
 
 MODES = (("window", "a weekday and hour"), ("date", "a date"), ("field", "a date in a field"))
@@ -57,7 +58,7 @@ def describe(settings: WaitUntil, names: Names) -> str:
     if settings.mode == "date":
         return f"{settings.date:%-d %B %Y}, {at}" if settings.date else "a date"
     if settings.mode == "field":
-        label = names.get("field", {}).get(settings.field, settings.field)
+        label = names.get(("field", settings.field), settings.field)
         days = abs(settings.offset_days)
         when = (
             ""

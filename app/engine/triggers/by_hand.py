@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from app.engine.steptype import Names
 from app.engine.triggertype import TriggerType
 from app.kinds import Settings
+from app.segments.ruletype import Names
 
 
 class ByHand(Settings):

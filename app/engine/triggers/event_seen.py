@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from app.engine import occurring
-from app.engine.steptype import Names
 from app.engine.triggertype import TriggerType
 from app.kinds import Complaint, Settings, Widget
+from app.segments.ruletype import Names
 from app.tracking.queries import lead_events
 
 KINDS = (
@@ -35,9 +35,7 @@ def check(settings: EventSeen) -> list[Complaint]:
 
 
 def describe(settings: EventSeen, names: Names) -> str:
-    which = next(
-        (labels[settings.subject] for labels in names.values() if settings.subject in labels), settings.subject
-    )
+    which = occurring.called(settings.subject, names)
     what = dict(KINDS).get(settings.event, settings.event)
     return f"Lead {what}" + (f": {which}" if which else "")
 

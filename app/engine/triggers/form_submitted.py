@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from app.engine.steptype import Names
 from app.engine.triggertype import TriggerType
 from app.kinds import Settings, Widget
+from app.segments.ruletype import Names
 from app.tracking.queries import lead_events
 
 
@@ -17,7 +17,7 @@ class FormSubmitted(Settings):
 
 
 def describe(settings: FormSubmitted, names: Names) -> str:
-    return names.get("form", {}).get(settings.form, settings.form) or "Any form"
+    return names.get(("form", settings.form), settings.form) or "Any form"
 
 
 def matches(settings: FormSubmitted, events: sa.FromClause) -> sa.ColumnElement[bool]:

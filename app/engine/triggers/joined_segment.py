@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from app import db
-from app.engine.steptype import Names
 from app.engine.triggertype import TriggerType
 from app.kinds import Settings, Widget
+from app.segments.ruletype import Names
 
 
 class JoinedSegment(Settings):
@@ -18,7 +18,7 @@ class JoinedSegment(Settings):
 
 
 def describe(settings: JoinedSegment, names: Names) -> str:
-    return names.get("segment", {}).get(settings.segment, settings.segment)
+    return names.get(("segment", settings.segment), settings.segment)
 
 
 def matches(settings: JoinedSegment, events: sa.FromClause) -> sa.ColumnElement[bool]:

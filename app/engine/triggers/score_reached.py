@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from app import db
-from app.engine.steptype import Names
 from app.engine.triggertype import TriggerType
 from app.kinds import Settings, Widget
+from app.segments.ruletype import Names
 
 DIMENSIONS = (("total", "score"), ("fit", "fit"), ("interest", "interest"))
 _COLUMNS = {"total": "score", "fit": "fit", "interest": "interest"}

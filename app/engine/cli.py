@@ -1,0 +1,117 @@
+"""Run the engine at the times the caller names, and ask it why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app import cli, clock
+from app.engine import explaining
+from app.engine.models import Campaign
+from app.engine.ticking import TickReport, tick
+from app.leads import finding
+from app.leads.addresses import BadAddress
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _every(text: str) -> timedelta:
+    if not text[:-1].isdigit() or text[-1] not in _UNITS or not int(text[:-1]):
+        raise click.BadParameter(f"{text!r} is not a step of time; write 15m, 1h or 1d.")
+    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+
+
+@click.command("tick")
+@click.option("--now", "now", type=cli.instant, help="The time of the tick, or of the first; default: now.")
+@click.option("--until", type=cli.instant, help="Go on until this time.")
+@click.option("--every", default="1h", show_default=True, callback=lambda _c, _p, v: _every(v), help="15m, 1h, 1d.")
+@click.option("--send", "sends", is_flag=True, help="Also send the mails that are due, at the same times.")
+@cli.json_option
+def tick_command(now: datetime | None, until: datetime | None, every: timedelta, sends: bool, as_json: bool) -> None:
+    """Run the engine at the given time, or through a span of time, then return."""
+    start = now or clock.now()
+    if until is not None and until < start:
+        cli.refuse(f"--until {until:%Y-%m-%dT%H:%MZ} lies before --now {start:%Y-%m-%dT%H:%MZ}.")
+    total, ticks = TickReport(), 0
+    for instant in _instants(start, until, every):
+        report, ticks = tick(cli.database(), instant), ticks + 1
+        total = TickReport(*(a + b for a, b in zip(_figures(total), _figures(report), strict=True)))
+        if sends:
+            _send(instant)
+    answer = {"ticks": ticks, **asdict(total)}
+    cli.say(answer, as_json, f"{ticks} ticks: {total.events} events observed, {total.moved} leads moved.")
+
+
+def _figures(report: TickReport) -> tuple[int, ...]:
+    return tuple(asdict(report).values())
+
+
+def _instants(start: datetime, until: datetime | None, every: timedelta) -> Iterator[datetime]:
+    yield start
+    while until is not None and start + every <= until:
+        start += every
+        yield start
+
+
+def _send(instant: datetime) -> None:
+    from flask import current_app
+
+    current_app.extensions["trellis_send"](instant)
+
+
+@click.command("why")
+@click.argument("email")
+@click.argument("campaign")
+@cli.json_option
+def why_command(email: str, campaign: str, as_json: bool) -> None:
+    """Tell the story of a lead in a campaign: every decision, with the values it saw."""
+    with cli.database().read() as session:
+        lead_id, campaign_id = _pair(session, email, campaign)
+        passages = explaining.why(session, lead_id, campaign_id)
+        if not passages:
+            reasons = explaining.why_not(session, lead_id, campaign_id)
+            cli.refuse(f"{email} has never been in {campaign}. " + " ".join(reasons))
+    cli.say([asdict(p) for p in passages], as_json, lambda: "\n\n".join(_told(p) for p in passages))
+
+
+@click.command("why-not")
+@click.argument("email")
+@click.argument("campaign")
+@cli.json_option
+def why_not_command(email: str, campaign: str, as_json: bool) -> None:
+    """Say what keeps a lead out of a campaign."""
+    with cli.database().read() as session:
+        reasons = explaining.why_not(session, *_pair(session, email, campaign))
+    cli.say(reasons, as_json, "\n".join(reasons) or "Nothing keeps this lead out; the next tick lets it in.")
+
+
+def _pair(session: Session, email: str, campaign: str) -> tuple[int, int]:
+    try:
+        lead = finding.by_email(session, email)
+    except BadAddress as error:
+        cli.refuse(str(error))
+    campaign_id = session.scalar(sa.select(Campaign.id).where(Campaign.key == campaign))
+    if lead is None:
+        cli.refuse(f"No lead has the address {email}.")
+    if campaign_id is None:
+        cli.refuse(f"No campaign is called {campaign}; flask campaigns list shows them.")
+    return lead.id, campaign_id
+
+
+def _told(passage: explaining.Passage) -> str:
+    head = f"{passage.entered_at:%Y-%m-%d %H:%M}  {passage.entry} Now: {passage.state}"
+    head += f" ({passage.reason})" if passage.reason else ""
+    return "\n".join([head, *(_one(line) for line in passage.lines)])
+
+
+def _one(line: explaining.Line) -> str:
+    return f"{line.left_at or line.arrived_at:%Y-%m-%d %H:%M}  {line.visit}. {line.title}: {line.sentence}"
+
+
+commands: tuple[Any, ...] = (tick_command, why_command, why_not_command)

@@ -1,0 +1,221 @@
+"""Why a lead is where it is, as a chain of plain sentences; and why not, for one that never came in (SEMANTICS 29)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app import clock, db
+from app.engine import versions
+from app.engine.catalog import TRIGGERS
+from app.engine.graph import Flow
+from app.engine.models import Campaign, Decision, Enrollment
+from app.engine.versions import Published
+from app.kinds import parse
+from app.leads.models import Lead
+from app.outbox import NOT_SENT_REASONS, Message
+from app.segments import ruling
+from app.segments.ruletype import Names
+from app.tracking.queries import lead_events
+
+NOTES = {"not sent": "The mail was not sent", "happened": "It happened", "goal reached": "The goal was reached"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One visit: when the lead came and left, at which step, by which port, and the sentence that says why."""
+
+    visit: int
+    step: str
+    title: str
+    kind: str
+    port: str | None
+    arrived_at: datetime
+    left_at: datetime | None
+    sentence: str
+    seen: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One enrollment told from its entry to now."""
+
+    enrollment_id: int
+    version_id: int
+    state: str
+    reason: str | None
+    entered_at: datetime
+    finished_at: datetime | None
+    entry: str
+    lines: list[Line]
+
+
+def why(session: Session, lead_id: int, campaign_id: int) -> list[Passage]:
+    """Every passage of the lead through the campaign, newest first; empty when it never came in."""
+    passages = session.scalars(
+        sa.select(Enrollment)
+        .where(Enrollment.lead_id == lead_id, Enrollment.campaign_id == campaign_id)
+        .order_by(Enrollment.entered_at.desc(), Enrollment.id.desc())
+    ).all()
+    names = ruling.names(session)
+    return [_passage(session, passage, names) for passage in passages]
+
+
+def _passage(session: Session, passage: Enrollment, names: Names) -> Passage:
+    decisions = session.scalars(
+        sa.select(Decision).where(Decision.enrollment_id == passage.id).order_by(Decision.visit)
+    ).all()
+    mails = sa.select(Message.visit, Message.state, Message.reason).where(Message.enrollment_id == passage.id)
+    sent = {row.visit: (row.state, row.reason) for row in session.execute(mails)}
+    lines = []
+    for decision in decisions:
+        flow = versions.get(session, decision.version_id).flow
+        lines.append(_line(flow, names, decision, sent.get(decision.visit)))
+    flow = versions.get(session, passage.version_id).flow
+    if passage.state == "active":
+        lines.append(_standing(flow, names, passage))
+    return Passage(
+        passage.id,
+        passage.version_id,
+        passage.state,
+        passage.reason,
+        passage.entered_at,
+        passage.finished_at,
+        _entry(session, flow, passage, names),
+        lines,
+    )
+
+
+def _entry(session: Session, flow: Flow, passage: Enrollment, names: Names) -> str:
+    trigger_id, _, cause = passage.occasion.partition(":")
+    spec = next((t for t in flow.spec.triggers if t.id == trigger_id), None)
+    kind = TRIGGERS.get(spec.kind) if spec else None
+    settings = parse(kind.settings, spec.settings)[0] if kind and spec else None
+    what = f"{kind.label}: {kind.describe(settings, names)}" if kind and settings else trigger_id
+    if cause == "already":
+        return f"Matched already when the campaign was published: {what}."
+    return f"Entered by {what}."
+
+
+def _line(flow: Flow, names: Names, decision: Decision, mail: tuple[str, str | None] | None) -> Line:
+    step = flow.steps.get(decision.step)
+    title, kind = _title(flow, decision.step, names)
+    found = decision.why or {}
+    seen = dict(found.get("seen") or {})
+    label = next((p.label for p in step.ports if p.name == decision.port), "") if step else ""
+    sentence = _sentence(kind, label or decision.port, found, seen, mail)
+    return Line(
+        decision.visit, decision.step, title, kind, decision.port, decision.arrived_at, decision.at, sentence, seen
+    )
+
+
+def _sentence(
+    kind: str, port: str, found: dict[str, Any], seen: dict[str, Any], mail: tuple[str, str | None] | None
+) -> str:
+    if mail is not None:
+        state, reason = mail
+        because = NOT_SENT_REASONS.get(reason or "", reason or "")
+        return f"The mail is {state.replace('_', ' ')}" + (f": {because}." if because else ".")
+    values = ", ".join(f"{label} was {_shown(value)}" for label, value in seen.items())
+    note = found.get("note") or ""
+    if kind in {"decide", "split"}:
+        return f"Took “{port}”" + (f", because {values}." if values else ".")
+    if port == "end":
+        return f"Ended here{': ' + note if note else ''}."
+    if port == "goal":
+        return "Was brought forward to the goal, which it had reached."
+    words = NOTES.get(note, note)
+    return ". ".join(part for part in (words, values) if part).strip(". ") + "." if words or values else "Went on."
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "empty"
+    return "yes" if value is True else "no" if value is False else str(value)
+
+
+def _title(flow: Flow, step_id: str, names: Names) -> tuple[str, str]:
+    step = flow.steps.get(step_id)
+    if step is None:
+        return step_id, ""
+    return step.name or step.type.describe(step.settings, names), step.kind
+
+
+def _standing(flow: Flow, names: Names, passage: Enrollment) -> Line:
+    title, kind = _title(flow, passage.step, names)
+    until = f" until {passage.due_at:%Y-%m-%d %H:%M} UTC" if passage.due_at else " for an event"
+    return Line(passage.visit, passage.step, title, kind, None, passage.arrived_at, None, f"Waits here{until}.", {})
+
+
+def why_not(session: Session, lead_id: int, campaign_id: int) -> list[str]:
+    """What kept a lead out of a campaign, the nearest reasons first; empty when nothing does."""
+    campaign = session.get_one(Campaign, campaign_id)
+    lead = session.get_one(Lead, lead_id)
+    if lead.merged_into_id is not None:
+        return ["This lead was merged into another; ask about that one."]
+    if lead.erased_at is not None:
+        return ["This person's data was erased."]
+    if campaign.version_id is None:
+        return ["The campaign has never been published."]
+    version = versions.get(session, campaign.version_id)
+    reasons = [] if campaign.state == "live" else [f"The campaign is {campaign.state}."]
+    return reasons + _kept_out(session, version, lead_id) + _not_triggered(session, version, lead_id)
+
+
+def _kept_out(session: Session, version: Published, lead_id: int) -> list[str]:
+    spec, reasons = version.flow.spec, []
+    if spec.audience:
+        reasons += [f"Not in the audience: {s}" for s in _unmet(session, spec.audience, lead_id)]
+    inside = sa.select(Enrollment.state, Enrollment.finished_at).where(
+        Enrollment.campaign_id == version.campaign_id, Enrollment.lead_id == lead_id
+    )
+    been = session.execute(inside.order_by(Enrollment.id.desc())).first()
+    if been is not None and been.state == "active":
+        reasons.append("It is in the campaign already.")
+    elif been is not None and spec.re_entry.mode == "never":
+        reasons.append("It has been through the campaign, and nobody may come twice.")
+    elif been is not None and spec.re_entry.mode == "after_days":
+        reasons.append(f"It may come again {spec.re_entry.days} days after {been.finished_at:%-d %B %Y}.")
+    return reasons
+
+
+def _unmet(session: Session, rule: dict[str, Any], lead_id: int) -> list[str]:
+    """The conditions of a rule that the lead fails, each as a sentence with the value it has."""
+    names, leads = ruling.names(session), db.table("leads")
+    ctx = ruling.context(session, clock.now())
+    parts = rule["all"] if set(rule) == {"all"} else [rule]
+    unmet = []
+    for part in parts:
+        seen = ruling.operands(part, ctx)
+        columns = [ruling.predicate(part, ctx).label("met"), *(v.label(f"v{i}") for i, v in enumerate(seen.values()))]
+        row = session.execute(sa.select(*columns).where(leads.c.id == lead_id)).one()
+        if not row.met:
+            values = ", ".join(f"{label} is {_shown(row[i + 1])}" for i, label in enumerate(seen))
+            unmet.append(f"{ruling.sentence(part, names)}; {values}." if values else f"{ruling.sentence(part, names)}.")
+    return unmet
+
+
+def _not_triggered(session: Session, version: Published, lead_id: int) -> list[str]:
+    names = ruling.names(session)
+    reasons = []
+    for spec in version.flow.spec.triggers:
+        kind = TRIGGERS.get(spec.kind)
+        settings = parse(kind.settings, spec.settings)[0] if kind else None
+        if kind is not None and settings is not None and not _happened(session, version, spec.kind, settings, lead_id):
+            reasons.append(f"{kind.label} “{kind.describe(settings, names)}” has not happened since it was published.")
+    return reasons
+
+
+def _happened(session: Session, version: Published, kind: str, settings: Any, lead_id: int) -> bool:
+    events = lead_events().subquery()
+    trigger = TRIGGERS.load()[kind]
+    found = sa.select(events.c.id).where(
+        events.c.lead_id == lead_id, events.c.at >= version.since, trigger.matches(settings, events)
+    )
+    if kind == "by_hand":
+        found = found.where(events.c.subject == version.campaign_key)
+    return session.scalar(found.limit(1)) is not None

@@ -1,0 +1,84 @@
+"""Leads, mails and campaigns for tests, in a line each, made by the same functions the product uses."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.engine.models import Campaign, Enrollment, Version
+from app.leads.creating import create_many
+from app.mail.models import Mail, MailVersion
+from app.preferences import consenting
+from app.preferences.models import Topic
+from tests.conftest import NOW
+
+DAY = timedelta(days=1)
+
+
+def leads(session: Session, count: int, at: datetime = NOW, topic: str | None = None, **values: Any) -> list[int]:
+    """So many leads, lead1@example.com onwards, who agreed to `topic` if one is given."""
+    rows = [{"email": f"lead{n}@example.com", "first_name": f"Lead {n}", **values} for n in range(1, count + 1)]
+    ids = create_many(session, rows, source="Test", at=at)
+    if topic and count:
+        consenting.give(session, sa.select(sa.column("id")).select_from(_of(ids)), topic, source="Test", at=at)
+    return ids
+
+
+def _of(ids: list[int]) -> sa.FromClause:
+    from app.db import rows_of  # noqa: PLC0415
+
+    return rows_of([[i] for i in ids], id=sa.BigInteger())
+
+
+def topic(session: Session, key: str = "news") -> Topic:
+    made = Topic(key=key, name=key.title())
+    session.add(made)
+    session.flush()
+    return made
+
+
+def mail(session: Session, key: str = "welcome", topic_key: str | None = "news") -> Mail:
+    """A published mail of one sentence."""
+    topic_id = session.scalar(sa.select(Topic.id).where(Topic.key == topic_key))
+    made = Mail(key=key, name=key.title(), topic_id=topic_id, draft={}, created_at=NOW, updated_at=NOW)
+    session.add(made)
+    session.flush()
+    version = MailVersion(
+        mail_id=made.id, number=1, subject=key.title(), blocks=[], html="<p>Hello</p>", text="Hello", links=[], created_at=NOW
+    )
+    session.add(version)
+    session.flush()
+    made.version_id = version.id
+    session.flush()
+    return made
+
+
+def flow(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A flow entered by hand. Steps are chained by "out" in the given order unless they say otherwise; an exit is added."""
+    listed = [{"id": f"s{n}", "settings": {}, **step} for n, step in enumerate(steps, 1)]
+    listed.append({"id": "end", "kind": "exit", "settings": {}, "next": {}})
+    for step, following in zip(listed, listed[1:], strict=False):
+        step.setdefault("next", {"out": following["id"]})
+    return {"triggers": [{"id": "t1", "kind": "by_hand"}], "start": listed[0]["id"], "steps": listed} | more
+
+
+def campaign(session: Session, given: dict[str, Any], key: str = "nurture", at: datetime = NOW) -> Campaign:
+    """A live campaign with one published version."""
+    made = Campaign(key=key, name=key.title(), state="live", created_at=at, updated_at=at)
+    session.add(made)
+    session.flush()
+    version = Version(campaign_id=made.id, number=1, flow=given, published_at=at)
+    session.add(version)
+    session.flush()
+    made.version_id = version.id
+    session.flush()
+    return made
+
+
+def states(session: Session) -> dict[str, int]:
+    """How many enrollments are in each state."""
+    counted = sa.select(Enrollment.state, sa.func.count()).group_by(Enrollment.state)
+    return {state: count for state, count in session.execute(counted)}
