@@ -156,7 +156,8 @@ def _fresh(made: list[int]) -> sa.Subquery:
 
 
 def _own(session: Session, fresh: sa.Subquery, at: datetime) -> None:
-    owner = sa.select(fresh.c.owner_id).where(fresh.c.lead_id == LEAD.c.id).scalar_subquery()
+    waiting = sa.and_(HANDOFF.c.lead_id == LEAD.c.id, HANDOFF.c.state == "open")  # one a lead: see _asked
+    owner = sa.select(HANDOFF.c.owner_id).where(waiting).scalar_subquery()
     owned = sa.select(fresh.c.lead_id).where(fresh.c.owner_id.is_not(None))
     session.execute(sa.update(LEAD).where(LEAD.c.id.in_(owned)).values(owner_id=owner, updated_at=at))
 

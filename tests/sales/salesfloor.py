@@ -80,7 +80,15 @@ def leads(session: Session, count: int, *, at: datetime) -> list[int]:
 
 def arrivals(lead_ids: Sequence[int], *, visit: int = 1, campaign_id: int = 1, step: str = "s1") -> sa.Subquery:
     """A source as a step gives it: enrollment n of lead n stands at `visit`."""
-    rows = rows_of([(i, i + 1000, visit) for i in lead_ids], lead_id=sa.BigInteger(), enrollment_id=sa.BigInteger(), visit=sa.BigInteger())
-    return sa.select(
-        rows, sa.literal(campaign_id, sa.BigInteger()).label("campaign_id"), sa.literal(step).label("step")
-    ).subquery()
+    given = rows_of([(i,) for i in lead_ids], id=sa.BigInteger())
+    return (
+        sa.select(
+            Lead.id.label("lead_id"),
+            (Lead.id + 1000).label("enrollment_id"),
+            sa.literal(visit, sa.BigInteger()).label("visit"),
+            sa.literal(campaign_id, sa.BigInteger()).label("campaign_id"),
+            sa.literal(step).label("step"),
+        )
+        .where(Lead.id.in_(sa.select(given.c.id)))
+        .subquery()
+    )
