@@ -40,7 +40,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[datetime]):
     """A time with its zone: 2026-03-01T09:00Z, 2026-03-01T10:00+01:00; a bare date is its first moment in UTC."""
 
     name = "instant"
@@ -61,5 +61,3 @@ class Instant(click.ParamType):
 
 instant = Instant()
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer with JSON.")
-
-commands: tuple[click.Command, ...] = ()

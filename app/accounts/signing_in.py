@@ -46,7 +46,6 @@ def check(session: Session, email: str, password: str) -> User | None:
 
 def start(session: Session, user_id: int, *, address: str, browser: str, at: datetime) -> str:
     """Begin a signed-in browser; the token goes into its cookie and nowhere else."""
-    session.execute(sa.delete(SignIn).where(SignIn.expires_at <= at))
     token = secrets.token_urlsafe(32)
     session.add(
         SignIn(
@@ -78,3 +77,8 @@ def end(session: Session, token: str) -> None:
 def end_all(session: Session, user_id: int) -> None:
     """Every browser of this user must sign in again: after a new password, another role, a deactivation."""
     session.execute(sa.delete(SignIn).where(SignIn.user_id == user_id))
+
+
+def forget(session: Session, now: datetime) -> None:
+    """Sweep away what has ended by itself."""
+    session.execute(sa.delete(SignIn).where(SignIn.expires_at <= now))

@@ -14,3 +14,19 @@ blueprints = (blueprint,)
 @public
 def sign_in() -> str:
     return "sign in"
+
+
+@blueprint.post("/sign-out")
+@public
+def sign_out() -> str:
+    return ""
+
+
+@blueprint.get("/profile")
+def profile() -> str:
+    return ""
+
+
+@blueprint.get("/settings")
+def settings() -> str:
+    return ""

@@ -7,7 +7,6 @@ import secrets
 
 import sqlalchemy as sa
 from flask import Flask, Response, jsonify, make_response, render_template, request
-from jinja2 import TemplateNotFound
 from werkzeug.exceptions import HTTPException
 
 from app.web import htmx, transaction
@@ -56,23 +55,26 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def say(sentence: str, status: int) -> Response:
+def say(sentence: str, status: int, reference: str = "") -> Response:
     """The sentence in the form the browser or program asked for; whatever the request changed is undone."""
     transaction.abandon()
     if request.path.startswith("/api/"):
         return make_response(jsonify(error=sentence), status)
     if htmx.is_fragment():
+        return _fragment(sentence, status)
+    title = TITLES.get(status, "That did not work")
+    page = render_template("errors/error.html", title=title, sentence=sentence, code=status, reference=reference)
+    return make_response(page, status)
+
+
+def _fragment(sentence: str, status: int) -> Response:
+    """The page script shows plain text of a failed request as a toast; 422 is for forms that come back corrected."""
+    if status == 422:
         htmx.toast(sentence, "danger")
         return htmx.swap_nothing(make_response("", status))
-    return make_response(_page(sentence, status), status)
-
-
-def _page(sentence: str, status: int) -> str:
-    title = TITLES.get(status, "That did not work")
-    try:
-        return render_template("web/problem.html", title=title, sentence=sentence, status=status)
-    except TemplateNotFound:
-        return f"{title}. {sentence}"
+    response = make_response(sentence, status)
+    response.mimetype = "text/plain"
+    return response
 
 
 def _http(error: HTTPException) -> Response:
@@ -95,4 +97,4 @@ def _database(error: sa.exc.OperationalError) -> Response:
 def _unexpected(error: Exception) -> Response:
     code = secrets.token_hex(4)
     log.error("Error %s on %s %s", code, request.method, request.path, exc_info=error)
-    return say(f"Nothing was changed. If it happens again, tell your administrator the code {code}.", 500)
+    return say(f"Nothing was changed; if it happens again, tell your administrator the code {code}.", 500, code)

@@ -13,6 +13,7 @@ from flask import Flask, Response, flash, g, make_response, render_template, req
 from flask import redirect as see_other
 
 Tone = Literal["success", "info", "warning", "danger"]
+COLOURS: dict[Tone, str] = {"success": "green", "info": "blue", "warning": "orange", "danger": "red"}
 
 
 def is_fragment() -> bool:
@@ -90,7 +91,7 @@ def _speak(response: Response) -> Response:
         return response
     events: dict[str, Any] = dict(g.get("triggers", {}))
     if toasts:
-        events["toast"] = {"toasts": [{"text": text, "tone": tone} for text, tone in toasts]}
+        events["toast"] = {"text": " ".join(text for text, _ in toasts), "tone": COLOURS[toasts[-1][1]]}
     if events:
         response.headers["HX-Trigger"] = json.dumps(events)
     return response

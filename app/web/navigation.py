@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask, current_app, request, url_for
 from flask_login import current_user
@@ -15,32 +17,32 @@ class Room:
     label: str
     endpoint: str
     icon: str
+    section: str = ""  # "bottom": at the foot of the side bar
     roles: tuple[str, ...] = EVERYBODY
-    group: str = ""
 
 
 ROOMS = (
     Room("Overview", "reports.index", "layout-dashboard"),
-    Room("Leads", "leads.index", "users", group="Audience"),
-    Room("Segments", "segments.index", "filter", group="Audience"),
-    Room("Campaigns", "campaigns.index", "sitemap", group="Engage"),
-    Room("Emails", "mail.index", "mail", group="Engage"),
-    Room("Forms", "capture.index", "forms", group="Engage"),
-    Room("Landing pages", "capture_pages.index", "browser", group="Engage"),
-    Room("Scoring", "scoring.index", "gauge", group="Convert"),
-    Room("Sales handoff", "sales.index", "heart-handshake", group="Convert"),
-    Room("Reports", "reports.campaigns", "chart-bar", group="Convert"),
-    Room("Mailbox", "mail.mailbox", "inbox", group="Workspace"),
-    Room("Settings", "accounts.settings", "settings", group="Workspace"),
+    Room("Leads", "leads.index", "users"),
+    Room("Segments", "segments.index", "filter"),
+    Room("Campaigns", "campaigns.index", "sitemap"),
+    Room("Emails", "mail.index", "mail"),
+    Room("Forms", "capture.index", "forms"),
+    Room("Landing pages", "capture_pages.index", "browser"),
+    Room("Scoring", "scoring.index", "gauge"),
+    Room("Sales handoff", "sales.index", "heart-handshake"),
+    Room("Reports", "reports.campaigns", "chart-bar"),
+    Room("Mailbox", "mail.mailbox", "inbox", "bottom"),
+    Room("Settings", "accounts.settings", "settings", "bottom"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     label: str
-    url: str
+    endpoint: str
     icon: str
-    group: str
+    section: str
     is_current: bool
 
 
@@ -49,21 +51,41 @@ def entries() -> list[Entry]:
     role = getattr(current_user, "role", "")
     rooms = [room for room in ROOMS if room.endpoint in current_app.view_functions and role in room.roles]
     current = _current(rooms)
-    return [Entry(r.label, url_for(r.endpoint), r.icon, r.group, r is current) for r in rooms]
+    return [Entry(room.label, room.endpoint, room.icon, room.section, room is current) for room in rooms]
 
 
 def _current(rooms: list[Room]) -> Room | None:
     """The room of this very page, else the first room of its package."""
     exact = [room for room in rooms if room.endpoint == request.endpoint]
-    same = [room for room in rooms if room.endpoint.partition(".")[0] == request.blueprint]
-    return (exact or same or [None])[0]
+    same = [room for room in rooms if room.endpoint.partition(".")[0] == (request.blueprint or "").partition("_")[0]]
+    return next(iter(exact + _named(rooms, request.blueprint) + same), None)
+
+
+def _named(rooms: list[Room], blueprint: str | None) -> list[Room]:
+    return [room for room in rooms if room.endpoint.partition(".")[0] == blueprint]
+
+
+class _Navigation:
+    """Worked out only by pages that show it; fragments do not."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(entries())
 
 
 def home() -> str:
     """Where a reader starts: the first room there is."""
-    found = entries()
-    return found[0].url if found else url_for("accounts.profile")
+    return url_for(next((entry.endpoint for entry in entries()), "accounts.profile"))
+
+
+def _values() -> dict[str, Any]:
+    search = "leads.index" if "leads.index" in current_app.view_functions else None
+    return {
+        "navigation": _Navigation(),
+        "search_url": url_for(search) if search else None,
+        "account_url": url_for("accounts.profile"),
+        "sign_out_url": url_for("accounts.sign_out"),
+    }
 
 
 def install(app: Flask) -> None:
-    app.jinja_env.globals["navigation"] = entries
+    app.context_processor(_values)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from flask import request
 from sqlalchemy.orm import Session
 
 from app.db import EPOCH, micros
@@ -34,9 +35,14 @@ class Page:
     previous: str | None
 
 
-def fetch(session: Session, query: sa.Select[Any], keys: Sequence[Key], cursor: str | None, size: int = SIZE) -> Page:
-    """The page a cursor names, or the first. A query of one thing gives these things, else rows."""
-    is_backward, values = _decode(cursor, keys)
+def cursor() -> str | None:
+    """The cursor in this request's address, as the pager macro writes it."""
+    return request.args.get("after") or request.args.get("before")
+
+
+def fetch(session: Session, query: sa.Select[Any], keys: Sequence[Key], at: str | None, size: int = SIZE) -> Page:
+    """The page the cursor `at` names, or the first. A query of one thing gives these things, else rows."""
+    is_backward, values = _decode(at, keys)
     ordered = [Key(key.column, key.is_descending != is_backward) for key in keys]
     paged = query.add_columns(*(sa.type_coerce(k.column, k.column.type).label(f"key_{i}") for i, k in enumerate(keys)))
     paged = paged.order_by(None).order_by(*(k.column.desc() if k.is_descending else k.column.asc() for k in ordered))
@@ -72,11 +78,11 @@ def _encode(direction: str, row: sa.Row[Any], keys: Sequence[Key]) -> str:
     return base64.urlsafe_b64encode(json.dumps([direction, *plain]).encode()).rstrip(b"=").decode()
 
 
-def _decode(cursor: str | None, keys: Sequence[Key]) -> tuple[bool, list[Any] | None]:
+def _decode(given: str | None, keys: Sequence[Key]) -> tuple[bool, list[Any] | None]:
     """A cursor that is not one of ours, or of another sort order, shows the first page."""
     try:
-        given = json.loads(base64.urlsafe_b64decode((cursor or "") + "=" * (-len(cursor or "") % 4)))
-        direction, *plain = given
+        text = given or ""
+        direction, *plain = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         values = [EPOCH + timedelta(microseconds=v["t"]) if isinstance(v, dict) else v for v in plain]
     except (ValueError, TypeError, KeyError, OverflowError):
         return False, None

@@ -37,7 +37,7 @@ def app(app: Flask) -> Flask:
 
     def broken() -> str:
         _note("broken")
-        raise ZeroDivisionError("the secret is 42")
+        raise ZeroDivisionError("the secret is swordfish")
 
     def answered() -> tuple[str, int]:
         _note("answered")
@@ -92,7 +92,7 @@ def test_looking_cannot_change_anything(sign_in: SignIn, sqlite_database: Databa
 def test_an_error_tells_a_code_and_no_secret(sign_in: SignIn) -> None:
     text = sign_in("administrator").post("/t/broken").text
     assert "code" in text
-    assert "42" not in text.replace("4242", "")[: text.find("code")]
+    assert "swordfish" not in text
     assert "Traceback" not in text and "ZeroDivision" not in text
 
 

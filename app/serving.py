@@ -1,0 +1,123 @@
+"""`flask serve`: web pages, engine and sender in one process, ready for a browser; or one of them, to run many."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import click
+from flask import current_app
+from waitress.server import create_server
+
+from app import schema, web
+from app.accounts import passwords, users
+from app.cli import database, refuse
+from app.scheduler import ENGINE, SENDER, Clockwork, NotAlone
+from app.web.security import MOST_BYTES
+
+DEMO_EMAIL, DEMO_PASSWORD = "demo@example.com", "trellis-demo-2026"  # a demonstration's sign-in, no secret
+DUTIES = {"all": (ENGINE, SENDER), "web": (), "engine": (ENGINE,), "sender": (SENDER,)}
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for every network.")
+@click.option("--only", type=click.Choice([name for name in DUTIES if name != "all"]), help="One duty, to run many.")
+@click.pass_context
+def serve(ctx: click.Context, host: str, only: str | None) -> None:
+    """Start Trellis: web pages, engine and sender."""
+    _log()
+    clockwork = _clockwork(DUTIES[only or "all"])
+    server = _server(host) if only in {None, "web"} else None
+    _prepare(ctx)  # after the port is ours: a password printed by a start that then fails would be lost
+    _greet(host if server else None)
+    _until_stopped(clockwork, server)
+    click.echo("Trellis has stopped.")
+
+
+def _log() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # its every "queue depth is 1" is no news
+
+
+def _prepare(ctx: click.Context) -> None:
+    """The schema, the first administrator, and the demonstration's data when it was asked for."""
+    try:
+        if schema.upgrade(database()):
+            click.echo("The database is up to date.")
+    except schema.NewerSchema as error:
+        refuse(str(error))
+    is_demo = web.settings().demo
+    email = DEMO_EMAIL if is_demo else "admin@example.com"
+    password = DEMO_PASSWORD if is_demo else passwords.invent()
+    with database().write() as session:
+        is_first = users.create_first(
+            session, email=email, name="Alex Morgan" if is_demo else "Admin", password=password
+        )
+    demo = current_app.cli.commands.get("demo")
+    if is_first and is_demo and demo is not None:
+        ctx.invoke(demo)
+    if is_first or is_demo:
+        click.echo(f"\n  Sign in with   {email}\n  Password       {password}\n")
+
+
+def _clockwork(duties: tuple[str, ...]) -> Clockwork | None:
+    try:
+        return Clockwork(web.settings(), database(), duties) if duties else None
+    except NotAlone as error:
+        refuse(str(error))
+
+
+def _server(host: str) -> Any:
+    port = web.settings().port
+    try:
+        return create_server(
+            current_app._get_current_object(),  # type: ignore[attr-defined]
+            host=host,
+            port=port,
+            threads=8,
+            ident="Trellis",
+            max_request_body_size=MOST_BYTES + 1024 * 1024,  # ours answers first, with a sentence
+            channel_timeout=60,
+            clear_untrusted_proxy_headers=True,
+        )
+    except OSError as error:
+        refuse(f"Port {port} cannot be used ({error.strerror}); set PORT to another number.")
+
+
+def _greet(host: str | None) -> None:
+    if host is None:
+        click.echo("Trellis is working. Ctrl-C stops it.")
+        return
+    there = "127.0.0.1" if host == "0.0.0.0" else host
+    click.echo(f"Trellis is running at http://{there}:{web.settings().port}  (Ctrl-C stops it)")
+
+
+def _until_stopped(clockwork: Clockwork | None, server: Any) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        if clockwork:
+            clockwork.start()
+        _wait(server)
+    except (KeyboardInterrupt, SystemExit):
+        pass
+    finally:
+        if server:
+            server.close()
+        if clockwork:
+            clockwork.stop()
+        database().dispose()
+
+
+def _wait(server: Any) -> None:
+    wait: Callable[[], Any] = server.run if server else signal.pause
+    wait()
+
+
+commands: tuple[click.Command, ...] = (serve,)
