@@ -42,6 +42,7 @@ EVENT_KINDS: dict[str, str] = {
     "handoff_accepted": "route",
     "handoff_rejected": "route",  # props: reason
     "handoff_recycled": "route",  # props: reason, come_back_at
+    "handoff_reopened": "route",  # the answer was taken back
     "lead_came_back": "route",  # the come-back date of a recycled lead has arrived
     "task_done": "title",
     "merged": "",
