@@ -49,7 +49,11 @@ class Submission(Base):
     landing_page_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("landing_pages.id"))
     lead_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("leads.id"), index=True)
     state: Mapped[Kind]  # accepted | pending (waits for the confirmation) | suspected (a bot)
+    reason: Mapped[str] = mapped_column(default="")  # of suspected: why it looks like a bot's
     answers: Mapped[dict[str, Any]]
+    consented: Mapped[bool] = mapped_column(default=False)  # the consent box was ticked
+    evidence: Mapped[dict[str, Any]] = mapped_column(default=dict)  # browser, network: the proof of the consent
+    visitor_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("identities.id"))  # the browser it came from
     key: Mapped[Name | None] = mapped_column(unique=True)  # the same form page posted twice is one submission
     at: Mapped[datetime]
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, current_app, jsonify, make_response, requ
 
 from app import clock
 from app.accounts.guards import public
-from app.tracking import bots, cleaning, collecting, guards, recording, visitors
+from app.tracking import cleaning, collecting, guards, looking
 from app.web import cross_site, database, session
 
 blueprint = Blueprint("tracking", __name__)
@@ -82,12 +82,9 @@ def pixel() -> Response:
 
 
 def _look(path: str, props: dict[str, Any]) -> None:
-    agent, proof = bots.judged(guards.evidence("page"))
+    seen = guards.evidence("page")
     with database().write() as writing:
-        visitor = visitors.identify(writing, guards.remembered())
-        recording.record(
-            writing, kind="page_viewed", identity_id=visitor.id, subject=path, props=props, agent=agent, evidence=proof
-        )
+        looking.look(writing, path=path, props=props, evidence=seen, remembered=guards.remembered())
 
 
 def _for_any_site(response: Response) -> Response:

@@ -51,7 +51,11 @@ def upgrade() -> None:
         sa.Column("landing_page_id", Key, nullable=True),
         sa.Column("lead_id", Key, nullable=True),
         sa.Column("state", sa.String(length=40), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("answers", Json, nullable=False),
+        sa.Column("consented", sa.Boolean(), nullable=False),
+        sa.Column("evidence", Json, nullable=False),
+        sa.Column("visitor_id", Key, nullable=True),
         sa.Column("key", sa.String(length=200), nullable=True),
         sa.Column("at", Instant(), nullable=False),
         sa.ForeignKeyConstraint(["form_id"], ["forms.id"], name=op.f("fk_submissions_form_id_forms")),
@@ -59,6 +63,7 @@ def upgrade() -> None:
             ["landing_page_id"], ["landing_pages.id"], name=op.f("fk_submissions_landing_page_id_landing_pages")
         ),
         sa.ForeignKeyConstraint(["lead_id"], ["leads.id"], name=op.f("fk_submissions_lead_id_leads")),
+        sa.ForeignKeyConstraint(["visitor_id"], ["identities.id"], name=op.f("fk_submissions_visitor_id_identities")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_submissions")),
         sa.UniqueConstraint("key", name=op.f("uq_submissions_key")),
     )
