@@ -1,0 +1,188 @@
+// The drawing: cards are HTML buttons in reading order, paths one SVG, labels and "+" on top of them.
+import { drawCard } from "./card.js";
+import { counted, el, icon, number, spoken, svg } from "./dom.js";
+import { edges } from "./graph.js";
+import { CARD, layout } from "./layout.js";
+import { rounded } from "./routes.js";
+import { Viewport } from "./viewport.js";
+
+export class Canvas {
+  constructor(root, designer) {
+    this.root = root;
+    this.designer = designer;
+    this.places = new Map();
+    this.paths = svg("svg", { class: "flow-paths", "aria-hidden": "true" });
+    this.list = el("div", { class: "flow-cards", role: "list", "aria-label": "Steps of the campaign" });
+    this.marks = el("div", { class: "flow-marks", role: "group", "aria-label": "Paths of the campaign" });
+    this.world = el("div", { class: "flow-world" }, this.paths, this.list, this.marks);
+    root.append(this.world);
+    this.view = new Viewport(root, this.world);
+    this.draw();
+    this.view.home(this.middle);
+    designer.addEventListener("change", () => this.draw());
+    designer.addEventListener("looks", () => this.draw());
+    designer.addEventListener("figures", () => this.draw());
+    designer.addEventListener("choose", () => this.showChosen());
+  }
+
+  get middle() {
+    const first = this.drawn.cards.get(this.designer.flow.start);
+    return first ? first.x + CARD.width / 2 : 0;
+  }
+
+  draw() {
+    const { flow } = this.designer;
+    const triggers = flow.triggers.map((trigger) => trigger.id);
+    this.drawn = layout(flow, window.dagre, triggers.length ? triggers : ["no-trigger"]);
+    this.view.bounds = this.drawn.bounds;
+    this.drawCards();
+    this.drawPaths();
+    this.drawMarks();
+    this.showChosen();
+    this.view.dispatchEvent(new Event("move"));
+  }
+
+  /** The order of the document is the order of reading, so that Tab and screen readers follow the flow. */
+  drawCards() {
+    const { designer, drawn } = this;
+    const items = [...designer.flow.triggers, ...designer.flow.steps];
+    const kept = new Set(items.map((item) => item.id));
+    const at = (item) => drawn.cards.get(item.id);
+    items.sort((a, b) => at(a).y - at(b).y || at(a).x - at(b).x);
+    for (const [id, place] of this.places) if (!kept.has(id)) place.remove(), this.places.delete(id);
+    let before = null;
+    for (const item of items) {
+      const place = this.placeOf(item);
+      const next = before ? before.nextSibling : this.list.firstChild;
+      if (next !== place) this.list.insertBefore(place, next); // moving a focused card would take its focus away
+      before = place;
+    }
+    this.drawFirstTrigger();
+  }
+
+  placeOf(item) {
+    const { designer } = this;
+    const place = this.places.get(item.id) ?? el("div", { class: "flow-place", role: "listitem" }, el("button", { type: "button" }));
+    this.places.set(item.id, place);
+    const figures = designer.figures?.[designer.isTrigger(item.id) ? "triggers" : "steps"]?.[item.id];
+    const view = {
+      id: item.id,
+      type: designer.typeOf(item),
+      title: designer.titleOf(item),
+      note: item.note,
+      figures: designer.figures ? (figures ?? { entered: 0 }) : null,
+      problems: designer.problemsOf(item.id),
+      isTrigger: designer.isTrigger(item.id),
+    };
+    const key = JSON.stringify(view);
+    if (place.shown !== key) drawCard(place.firstChild, view);
+    place.shown = key;
+    this.put(place, this.drawn.cards.get(item.id));
+    return place;
+  }
+
+  put(element, { x, y }) {
+    element.style.left = `${x}px`;
+    element.style.top = `${y}px`;
+  }
+
+  drawFirstTrigger() {
+    this.ghost ??= el("div", { class: "flow-place", role: "listitem" }, el("button", { type: "button", class: "flow-card flow-ghost", dataset: { addTrigger: "" } }, icon("bolt"), "Choose who enters"));
+    const at = this.drawn.cards.get("no-trigger");
+    if (!at) return this.ghost.remove();
+    this.put(this.ghost, at);
+    this.list.prepend(this.ghost);
+  }
+
+  drawPaths() {
+    const [plain, loop, heads] = [[], [], []];
+    for (const { points, loop: isLoop } of this.drawn.routes.values()) {
+      if (!points.length) continue;
+      (isLoop ? loop : plain).push(rounded(points));
+      const [[px, py], [x, y]] = points.slice(-2);
+      heads.push(px === x ? `M${x} ${y}l-5 ${py > y ? 8 : -8}h10z` : `M${x} ${y}l${px < x ? -8 : 8} -5v10z`);
+    }
+    this.paths.replaceChildren(
+      svg("path", { class: "flow-path", d: plain.join("") }),
+      svg("path", { class: "flow-path is-loop", d: loop.join("") }),
+      svg("path", { class: "flow-head", d: heads.join("") }),
+    );
+  }
+
+  drawMarks() {
+    const marks = [];
+    const start = this.drawn.routes.get("start");
+    if (start && this.designer.mayEdit) marks.push(this.plus("start", start.plus, "Add a first step"));
+    for (const edge of edges(this.designer.flow)) {
+      const route = this.drawn.routes.get(edge.id);
+      if (!route) continue;
+      const step = this.designer.find(edge.from);
+      const label = this.designer.portLabel(step, edge.port);
+      if (route.pill) marks.push(this.pill(edge, route, label));
+      if (!this.designer.mayEdit) continue;
+      marks.push(this.plus(edge.id, route.plus, `Add a step after ${this.designer.titleOf(step)}${label ? `, path ${label}` : ""}`));
+      marks.push(this.end(edge, route, label));
+    }
+    if (this.designer.mayEdit && this.designer.flow.triggers.length) marks.push(this.addTrigger());
+    this.marks.replaceChildren(...marks);
+  }
+
+  pill(edge, { pill: [x, y] }, label) {
+    const passed = this.designer.figures?.steps?.[edge.from]?.left?.[edge.port];
+    const count = this.designer.figures ? el("b", {}, number(passed)) : null;
+    const words = label || edge.port;
+    const element = el("button", { type: "button", class: `flow-pill ${pillTone(words)}`, tabindex: "-1", dataset: { edge: edge.id }, title: words }, el("span", {}, words), count, this.designer.figures ? spoken(` ${counted(passed ?? 0, "lead")} took this path`) : null);
+    this.put(element, { x, y });
+    return element;
+  }
+
+  plus(id, [x, y], label) {
+    const element = el("button", { type: "button", class: "flow-plus", tabindex: "-1", "aria-label": label, title: "Add a step", "aria-haspopup": "dialog", dataset: { plus: id } }, icon("plus"));
+    this.put(element, { x, y });
+    return element;
+  }
+
+  /** The end of a path, which can be dragged onto another step. */
+  end(edge, { points }, label) {
+    const [x, y] = points[points.length - 1];
+    const [px, py] = points[points.length - 2];
+    const words = `Drag this path’s end${label ? ` (${label})` : ""} onto another step`;
+    const element = el("span", { class: "flow-end", title: words, dataset: { end: edge.id } });
+    this.put(element, px === x ? { x, y: y + (py > y ? 7 : -7) } : { x: x + (px < x ? -7 : 7), y });
+    return element;
+  }
+
+  addTrigger() {
+    const last = this.drawn.cards.get(this.designer.flow.triggers.at(-1).id);
+    const element = el("button", { type: "button", class: "flow-add-trigger", "aria-haspopup": "dialog", dataset: { addTrigger: "" } }, icon("plus"), "Trigger");
+    this.put(element, { x: last.x + CARD.width + 20, y: last.y + CARD.height / 2 });
+    return element;
+  }
+
+  showChosen() {
+    for (const [id, place] of this.places) {
+      const isChosen = this.designer.chosen.includes(id);
+      place.firstChild.classList.toggle("is-chosen", isChosen);
+      place.firstChild.setAttribute("aria-pressed", String(isChosen));
+    }
+  }
+
+  button(id) {
+    return this.places.get(id)?.firstChild;
+  }
+
+  focus(id) {
+    this.reveal(id);
+    this.button(id)?.focus({ preventScroll: true });
+  }
+
+  reveal(id) {
+    const at = this.drawn.cards.get(id);
+    if (at) this.view.reveal({ ...at, ...CARD });
+  }
+}
+
+function pillTone(label) {
+  if (/^(yes|true|met|done)$/i.test(label)) return "tone-green";
+  return /^(no|not sent|failed|timed out|else)$/i.test(label) ? "tone-red" : "";
+}

@@ -1,0 +1,233 @@
+// The state of one open designer: the flow and its history, what is chosen, what the server said about it; and its commands.
+import { edgeOf, edges, inDeclaredOrder, stepOf } from "./graph.js";
+import { History } from "./history.js";
+import * as model from "./model.js";
+import { counted } from "./dom.js";
+
+const CLIP = "trellis-clip";
+
+/** Events: "change" (the flow), "choose" (the selection), "looks" (titles, ports, problems), "figures", "say" (detail: words). */
+export class Designer extends EventTarget {
+  constructor(data) {
+    super();
+    this.data = data;
+    this.looks = new Map();
+    this.problems = data.problems;
+    this.figures = data.figures;
+    this.chosen = [];
+    this.learn(data.flow, data.looks);
+    this.history = new History(this.tidy(data.flow), `trellis-undo-${data.campaign.id}`);
+    this.history.addEventListener("change", () => this.changed());
+  }
+
+  get flow() {
+    return this.history.flow;
+  }
+
+  get mayEdit() {
+    return this.data.may_edit;
+  }
+
+  tidy(flow) {
+    return inDeclaredOrder(flow, (step) => this.portsOf(step));
+  }
+
+  emit(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  say(words) {
+    this.emit("say", words);
+  }
+
+  changed() {
+    const known = new Set([...this.flow.steps, ...this.flow.triggers].map((item) => item.id));
+    const left = this.chosen.filter((id) => known.has(id) || id === "campaign");
+    const isFewer = left.length !== this.chosen.length;
+    this.chosen = left;
+    this.emit("change");
+    if (isFewer) this.emit("choose");
+  }
+
+  // --- what the server knows: how a step with these settings is called, and which ways out it has
+
+  learn(flow, looks) {
+    for (const item of [...flow.steps, ...flow.triggers]) {
+      if (looks[item.id]) this.looks.set(keyOf(item), looks[item.id]);
+    }
+  }
+
+  heard({ flow, looks, problems }) {
+    this.learn(flow, looks);
+    this.problems = problems;
+    this.emit("looks");
+  }
+
+  typeOf(item) {
+    const types = this.isTrigger(item.id) ? this.data.triggers : this.data.steps;
+    return types.find((type) => type.kind === item.kind) ?? { kind: item.kind, label: item.kind, icon: "question-mark", tone: "gray", ports: [] };
+  }
+
+  isTrigger(id) {
+    return this.history ? this.flow.triggers.some((trigger) => trigger.id === id) : false;
+  }
+
+  portsOf(step) {
+    const look = this.looks.get(keyOf(step));
+    if (look?.ports) return look.ports;
+    const declared = this.data.steps.find((type) => type.kind === step.kind)?.ports ?? [];
+    const others = Object.keys(step.next ?? {}).filter((name) => !declared.some((port) => port.name === name));
+    return [...declared, ...others.map((name) => ({ name, label: name, optional: false }))];
+  }
+
+  portLabel(step, name) {
+    return this.portsOf(step).find((port) => port.name === name)?.label ?? name;
+  }
+
+  titleOf(item) {
+    return item.name || this.looks.get(keyOf(item))?.title || this.typeOf(item).hint || "Choose the settings";
+  }
+
+  find(id) {
+    return stepOf(this.flow, id) ?? this.flow.triggers.find((trigger) => trigger.id === id);
+  }
+
+  problemsOf(id) {
+    return this.problems.filter((problem) => problem.step === id);
+  }
+
+  // --- choosing
+
+  choose(ids) {
+    const next = Array.isArray(ids) ? ids : ids ? [ids] : [];
+    if (next.join() === this.chosen.join()) return;
+    this.chosen = next;
+    this.emit("choose");
+  }
+
+  chooseAlso(id) {
+    const kept = this.chosen.filter((other) => stepOf(this.flow, other));
+    this.choose(kept.includes(id) ? kept.filter((other) => other !== id) : [...kept, id]);
+  }
+
+  get chosenSteps() {
+    return this.chosen.filter((id) => stepOf(this.flow, id));
+  }
+
+  // --- commands; each says in words what it did
+
+  apply({ flow, id, ids, lost = 0 }, words, { strand = "", quiet = false } = {}) {
+    if (!this.mayEdit || flow === this.flow) return false;
+    const also = lost ? ` ${counted(lost, "step")} that nothing leads to any more went with it.` : "";
+    if (id ?? ids) this.chosen = ids ?? [id];
+    this.history.apply(this.tidy(flow), words, strand);
+    if (id ?? ids) this.emit("choose");
+    if (!quiet) this.emit("say", `${words}.${also} Undo with Control Z.`);
+    if (lost) this.emit("lost", { words, lost });
+    return true;
+  }
+
+  insert(edge, kind) {
+    const type = this.data.steps.find((one) => one.kind === kind);
+    const ports = type.ports.filter((port) => !port.optional).map((port) => port.name);
+    this.apply(model.insert(this.flow, edge, { kind, settings: type.settings, ports }, this.data.reserved), `${type.label} added`);
+  }
+
+  remove(ids = this.chosen) {
+    const triggers = ids.filter((id) => this.isTrigger(id));
+    if (triggers.length) {
+      const flow = triggers.reduce((left, id) => model.removeTrigger(left, id).flow, this.flow);
+      this.apply({ flow }, "Trigger deleted");
+      return;
+    }
+    const steps = ids.filter((id) => stepOf(this.flow, id));
+    if (!steps.length) return;
+    const words = steps.length === 1 ? `${this.typeOf(stepOf(this.flow, steps[0])).label} deleted` : `${steps.length} steps deleted`;
+    const result = model.remove(this.flow, steps, this.data.reserved);
+    if (result.flow.steps.length >= this.flow.steps.length) return this.say("A path must end somewhere, so this exit stays. Drag the path’s end onto a step to join it.");
+    this.apply(result, words);
+  }
+
+  move(ids, edge) {
+    const result = model.move(this.flow, ids, edge, this.data.reserved);
+    this.apply({ ...result, id: undefined }, ids.length === 1 ? "Step moved" : `${ids.length} steps moved`);
+  }
+
+  connect(edge, to) {
+    const from = edgeOf(this.flow, edge);
+    if (!from || from.to === to) return;
+    this.apply(model.connect(this.flow, edge, to), `The path now goes on at ${this.titleOf(this.find(to))}`);
+  }
+
+  copy(ids = this.chosenSteps) {
+    if (!ids.length) return;
+    localStorage.setItem(CLIP, JSON.stringify(model.clip(this.flow, ids)));
+    this.say(`${counted(ids.length, "step")} copied.`);
+  }
+
+  get clip() {
+    const text = localStorage.getItem(CLIP);
+    return text ? JSON.parse(text) : null;
+  }
+
+  /** Paste on an edge; without one behind the chosen step. */
+  paste(edge, clip = this.clip) {
+    const after = edge ?? edges(this.flow).find((one) => one.from === this.chosenSteps[this.chosenSteps.length - 1])?.id ?? "start";
+    if (!clip?.steps?.length || clip.steps.some((step) => !this.data.steps.some((type) => type.kind === step.kind))) return;
+    this.apply(model.paste(this.flow, after, clip, { reserved: this.data.reserved }), `${counted(clip.steps.length, "step")} pasted`);
+  }
+
+  duplicate(ids = this.chosenSteps) {
+    const last = ids[ids.length - 1];
+    if (last) this.paste(edges(this.flow).find((edge) => edge.from === last)?.id, model.clip(this.flow, ids));
+  }
+
+  configure(id, settings, look) {
+    const item = this.find(id);
+    if (!item) return;
+    this.looks.set(keyOf({ kind: item.kind, settings }), look);
+    const result = this.isTrigger(id) ? model.changeTrigger(this.flow, id, { settings }) : model.configure(this.flow, id, settings, look.ports, this.data.reserved);
+    if (JSON.stringify(result.flow) === JSON.stringify(this.flow)) return this.emit("looks");
+    this.apply(result, `${this.typeOf(item).label} changed`, { strand: `settings ${id}`, quiet: !result.lost });
+  }
+
+  describe(id, words) {
+    const result = this.isTrigger(id) ? model.changeTrigger(this.flow, id, words) : model.describe(this.flow, id, words);
+    this.apply(result, "Text changed", { strand: `words ${id}`, quiet: true });
+  }
+
+  togglePort(id, port) {
+    const step = stepOf(this.flow, id);
+    this.apply(model.togglePort(this.flow, id, port, this.portsOf(step), this.data.reserved), port in step.next ? "Path removed" : "Path added");
+  }
+
+  addTrigger(kind) {
+    const type = this.data.triggers.find((one) => one.kind === kind);
+    this.apply(model.addTrigger(this.flow, kind, type.settings, this.data.reserved), `Trigger added: ${type.label}`);
+  }
+
+  govern(change) {
+    this.apply(model.govern(this.flow, change), "Campaign settings changed", { strand: "campaign", quiet: true });
+  }
+
+  undo() {
+    const words = this.history.undo();
+    this.say(words ? `Undone: ${words}.` : "Nothing to undo.");
+  }
+
+  redo() {
+    const words = this.history.redo();
+    this.say(words ? `Done again: ${words}.` : "Nothing to redo.");
+  }
+}
+
+/** Two steps of one kind with the same settings look the same. */
+function keyOf({ kind, settings }) {
+  return `${kind} ${stable(settings)}`;
+}
+
+function stable(value) {
+  if (Array.isArray(value)) return `[${value.map(stable)}]`;
+  if (value && typeof value === "object") return `{${Object.keys(value).sort().map((name) => `${name}:${stable(value[name])}`)}}`;
+  return JSON.stringify(value) ?? "";
+}

@@ -1,0 +1,118 @@
+// The whole designer by keyboard: arrows walk the flow, single keys act on the step in focus, chords undo, copy and paste.
+import { edges, loops } from "./graph.js";
+import { CARD } from "./layout.js";
+
+export class Keyboard {
+  constructor({ designer, canvas, adding, picker, openPanel, help }) {
+    Object.assign(this, { designer, canvas, adding, picker, openPanel, help });
+    document.addEventListener("keydown", (event) => this.key(event));
+    canvas.list.addEventListener("focusin", (event) => {
+      const card = event.target.closest("[data-step]");
+      if (card && card.matches(":focus-visible")) canvas.reveal(card.dataset.step);
+    });
+  }
+
+  key(event) {
+    if (event.defaultPrevented || event.altKey || event.target.closest("input, textarea, select, [contenteditable], dialog, [popover]:popover-open")) return;
+    const run = event.ctrlKey || event.metaKey ? this.chord(event) : this.single(event);
+    if (!run) return;
+    event.preventDefault();
+    run();
+  }
+
+  chord(event) {
+    const { designer } = this;
+    const key = event.key.toLowerCase();
+    if (key === "c" && String(getSelection())) return null; // text is copied as text
+    const chords = {
+      z: () => (event.shiftKey ? designer.redo() : designer.undo()),
+      y: () => designer.redo(),
+      c: () => designer.copy(),
+      x: () => (designer.copy(), designer.remove(designer.chosenSteps)),
+      v: () => (designer.paste(), this.focusChosen()),
+      d: () => (designer.duplicate(), this.focusChosen()),
+      a: () => designer.choose(designer.flow.steps.map((step) => step.id)),
+    };
+    return chords[key];
+  }
+
+  single(event) {
+    const { canvas, designer, help, picker } = this;
+    const card = event.target.closest?.("[data-step]");
+    const anywhere = { f: () => canvas.view.fit(), 0: () => canvas.view.home(canvas.middle), i: () => canvas.view.zoom(1.2), o: () => canvas.view.zoom(1 / 1.2), "/": () => picker.jump(), "?": help, Escape: () => this.escape(card) };
+    if (event.key in anywhere) return anywhere[event.key];
+    const removal = ["Delete", "Backspace"].includes(event.key);
+    if (removal && designer.chosen.length && !(card && !designer.chosen.includes(card.dataset.step))) return () => this.removeAndStay(designer.chosen);
+    return card ? this.onCard(event, card) : null;
+  }
+
+  onCard(event, card) {
+    const id = card.dataset.step;
+    const { designer, adding } = this;
+    const acts = {
+      ArrowDown: () => this.walk(id, this.next(id)),
+      ArrowUp: () => this.walk(id, this.previous(id)),
+      ArrowLeft: () => this.walk(id, this.beside(id, -1)),
+      ArrowRight: () => this.walk(id, this.beside(id, 1)),
+      Home: () => this.walk(id, designer.flow.triggers[0]?.id ?? designer.flow.start),
+      "+": () => adding.addAfter(id, card),
+      g: () => this.goTo(id, card),
+      Enter: () => (designer.choose(id), this.openPanel()),
+      " ": () => designer.chooseAlso(id),
+      Delete: () => this.removeAndStay([id]),
+      Backspace: () => this.removeAndStay([id]),
+    };
+    return acts[event.key];
+  }
+
+  walk(from, to) {
+    if (!to) return this.designer.say("No step in that direction.");
+    this.canvas.focus(to);
+  }
+
+  forward() {
+    const back = loops(this.designer.flow);
+    return edges(this.designer.flow).filter((edge) => !back.has(edge.id));
+  }
+
+  next(id) {
+    if (this.designer.isTrigger(id)) return this.designer.flow.start;
+    return this.forward().find((edge) => edge.from === id)?.to;
+  }
+
+  previous(id) {
+    const before = this.forward().find((edge) => edge.to === id)?.from;
+    return before ?? (id === this.designer.flow.start ? this.designer.flow.triggers[0]?.id : undefined);
+  }
+
+  /** The neighbour in the same row. */
+  beside(id, direction) {
+    const { cards } = this.canvas.drawn;
+    const here = cards.get(id);
+    const row = [...cards].filter(([other, at]) => this.designer.find(other) && Math.abs(at.y - here.y) < CARD.height).sort((a, b) => a[1].x - b[1].x);
+    return row[row.findIndex(([other]) => other === id) + direction]?.[0];
+  }
+
+  goTo(id, card) {
+    const paths = edges(this.designer.flow).filter((edge) => edge.from === id);
+    if (!paths.length || !this.designer.mayEdit) return;
+    if (paths.length === 1) return this.picker.goTo(paths[0].id);
+    this.adding.choosePath(paths, "Which path goes on elsewhere?", (edge) => this.picker.goTo(edge.id), card);
+  }
+
+  removeAndStay(ids) {
+    const stay = this.previous(ids[0]) ?? this.designer.flow.start;
+    this.designer.remove(ids);
+    const id = this.designer.find(stay) ? stay : this.designer.flow.start;
+    this.canvas.focus(id);
+  }
+
+  focusChosen() {
+    if (this.designer.chosen[0]) this.canvas.focus(this.designer.chosen[0]);
+  }
+
+  escape(card) {
+    if (!card && this.designer.chosen[0] && document.activeElement?.closest("#panel")) return this.focusChosen();
+    this.designer.choose([]);
+  }
+}

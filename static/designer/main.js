@@ -1,0 +1,79 @@
+// Opens the designer: reads what the page carries, joins the parts, and keeps the figures fresh.
+import { toast } from "../app.js";
+import { Adding } from "./adding.js";
+import { Canvas } from "./canvas.js";
+import { choosing } from "./choosing.js";
+import { Designer } from "./designer.js";
+import { useSprite } from "./dom.js";
+import { Keyboard } from "./keyboard.js";
+import { Menu } from "./menu.js";
+import { minimap } from "./minimap.js";
+import { Panel } from "./panel.js";
+import { Picker } from "./picker.js";
+import { problemList } from "./problems.js";
+import { publishing } from "./publishing.js";
+import { Saving } from "./saving.js";
+
+const FIGURES_EVERY = 20_000;
+const byId = (id) => document.getElementById(id);
+const root = byId("canvas");
+const data = JSON.parse(root.dataset.designer);
+useSprite(data.sprite);
+
+const designer = new Designer(data);
+const canvas = new Canvas(root, designer);
+const picker = new Picker(designer, canvas);
+const adding = new Adding({ designer, canvas, menu: new Menu(), picker, palette: byId("palette") });
+const panel = new Panel(byId("panel"), { designer, canvas, picker, urls: data.urls });
+const saving = new Saving({ designer, url: data.urls.draft, revision: data.revision, status: byId("save-state"), dialog: byId("conflict-dialog") });
+const help = () => byId("help-dialog").showModal();
+const openPanel = () => setTimeout(() => panel.focus(), 120);
+
+new Keyboard({ designer, canvas, adding, picker, openPanel, help });
+choosing(canvas, designer, panel);
+minimap(byId("minimap"), canvas, designer);
+problemList(byId("problems"), byId("problems-button"), { designer, canvas });
+publishing({ designer, saving, data });
+
+const live = byId("announcements");
+designer.addEventListener("say", ({ detail }) => (live.textContent = detail === live.textContent ? `${detail} ` : detail));
+designer.addEventListener("lost", ({ detail }) => toast(`${detail.words}, and ${detail.lost} ${detail.lost === 1 ? "step" : "steps"} behind it. Undo brings everything back.`, "orange"));
+designer.addEventListener("trouble", ({ detail }) => toast(detail, "red"));
+
+const buttons = {
+  "tool-undo": () => designer.undo(),
+  "tool-redo": () => designer.redo(),
+  "tool-out": () => canvas.view.zoom(1 / 1.2),
+  "tool-in": () => canvas.view.zoom(1.2),
+  "tool-fit": () => canvas.view.fit(),
+  "tool-find": () => picker.jump(),
+  "tool-help": help,
+  "tool-settings": () => designer.choose("campaign"),
+  "tool-palette": () => document.body.classList.toggle("is-palette-open"),
+};
+for (const [id, run] of Object.entries(buttons)) byId(id)?.addEventListener("click", run);
+
+const tools = () => {
+  for (const [id, entries] of [["tool-undo", designer.history.past], ["tool-redo", designer.history.future]]) {
+    if (byId(id)) byId(id).disabled = !entries.length;
+  }
+};
+designer.addEventListener("change", tools);
+tools();
+
+async function refreshFigures() {
+  if (document.hidden || !data.urls.figures) return;
+  try {
+    const response = await fetch(data.urls.figures, { headers: { Accept: "application/json" } });
+    const figures = response.ok ? await response.json() : null;
+    if (!figures || JSON.stringify(figures) === JSON.stringify(designer.figures)) return;
+    designer.figures = figures;
+    designer.emit("figures");
+  } catch {
+    // offline: the figures stay as they are and are asked for again
+  }
+}
+if (data.figures) setInterval(refreshFigures, FIGURES_EVERY);
+
+addEventListener("pagehide", () => saving.save());
+root.dataset.ready = "";

@@ -1,0 +1,30 @@
+// The button "Publish": saves what is on the canvas first, then asks the server, which refuses what has problems.
+import { toast } from "../app.js";
+import { post } from "./saving.js";
+
+export function publishing({ designer, saving, data }) {
+  const button = document.getElementById("publish");
+  if (!button) return;
+  const dialog = document.getElementById("publish-dialog");
+  const list = document.getElementById("problems");
+
+  button.addEventListener("click", async () => {
+    if (!(await saving.save())) return;
+    const errors = designer.problems.filter((problem) => !problem.is_warning);
+    if (!errors.length) return dialog.showModal();
+    designer.say(`Not published: ${errors.length} to mend first.`);
+    toast(errors.length === 1 ? `Not published: ${errors[0].sentence}` : `Not published: ${errors.length} problems stand in the way.`, "red");
+    list.showPopover();
+    list.querySelector("button")?.focus();
+  });
+
+  document.getElementById("publish-now").addEventListener("click", async (event) => {
+    event.target.disabled = true;
+    const answer = await post(data.urls.publication, { revision: saving.revision });
+    event.target.disabled = false;
+    dialog.close();
+    if (answer.ok) return location.assign(answer.data.url);
+    if (answer.data?.problems) designer.heard({ flow: designer.flow, looks: {}, problems: answer.data.problems });
+    toast(answer.sentence, "red");
+  });
+}

@@ -1,0 +1,117 @@
+// Saves the draft as it is drawn, and says so; when somebody else changed it meanwhile, asks instead of overwriting.
+import { el } from "./dom.js";
+
+const PAUSE = 700; // milliseconds after the last change
+const RETRY = 5000;
+
+const token = () => document.querySelector('meta[name="csrf-token"]').content;
+
+/** Send to our server; answers {ok, status, data, sentence} and never throws. */
+export async function send(method, url, body) {
+  const isForm = body instanceof FormData;
+  const headers = { "X-CSRFToken": token(), Accept: "application/json", ...(isForm ? {} : { "Content-Type": "application/json" }) };
+  try {
+    const response = await fetch(url, { method, headers, body: isForm ? body : JSON.stringify(body), credentials: "same-origin" });
+    const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
+    const data = isJson ? await response.json() : null;
+    return { ok: response.ok && isJson, status: response.status, data, sentence: data?.sentence ?? sentenceFor(response.status) };
+  } catch {
+    return { ok: false, status: 0, data: null, sentence: "Trellis cannot be reached. Your changes are kept here until it answers." };
+  }
+}
+
+export const post = (url, body) => send("POST", url, body);
+
+function sentenceFor(status) {
+  if (status === 401 || status === 403) return "You are signed out. Sign in again in another tab; your changes are kept here.";
+  return "That did not work. Your changes are kept here; try again.";
+}
+
+export class Saving {
+  constructor({ designer, url, revision, status, dialog }) {
+    Object.assign(this, { designer, url, revision, status, dialog });
+    this.saved = designer.flow;
+    designer.addEventListener("change", () => this.later());
+    addEventListener("beforeunload", (event) => this.isUnsaved && event.preventDefault());
+    dialog.querySelector("[data-keep-mine]").addEventListener("click", () => this.keepMine());
+    dialog.querySelector("[data-take-theirs]").addEventListener("click", () => this.takeTheirs());
+  }
+
+  get isUnsaved() {
+    return this.designer.flow !== this.saved;
+  }
+
+  later() {
+    if (this.theirs) return;
+    this.say(this.isUnsaved ? "Unsaved changes" : "Saved", this.isUnsaved ? "unsaved" : "saved");
+    clearTimeout(this.timer);
+    if (this.isUnsaved) this.timer = setTimeout(() => this.save(), PAUSE);
+  }
+
+  say(words, state) {
+    this.status.dataset.state = state;
+    this.status.replaceChildren(el("span", { class: "save-dot", "aria-hidden": "true" }), words);
+  }
+
+  /** Save now; answers whether the server has what is on the canvas. */
+  async save() {
+    clearTimeout(this.timer);
+    if (this.running) {
+      await this.running;
+      return this.isUnsaved ? this.save() : true;
+    }
+    if (!this.isUnsaved) return true;
+    this.running = this.put();
+    const isDone = await this.running;
+    this.running = null;
+    if (isDone && this.isUnsaved) this.later();
+    return isDone && !this.isUnsaved;
+  }
+
+  async put() {
+    const { flow } = this.designer;
+    this.say("Saving…", "saving");
+    const answer = await send("PUT", this.url, { revision: this.revision, flow });
+    if (answer.ok) {
+      this.revision = answer.data.revision;
+      this.saved = flow;
+      this.say("Saved", "saved");
+      this.designer.heard({ ...answer.data, flow });
+      return true;
+    }
+    if (answer.status === 409) this.conflict(answer.data);
+    else {
+      this.say(answer.status ? "Not saved" : "Not saved: offline", "failed");
+      this.designer.emit("trouble", answer.sentence);
+      if (!answer.status || answer.status >= 500) this.timer = setTimeout(() => this.save(), RETRY);
+    }
+    return false;
+  }
+
+  conflict(theirs) {
+    this.theirs = theirs;
+    this.say("Not saved: changed elsewhere", "failed");
+    this.dialog.querySelector("[data-conflict]").textContent = theirs.sentence;
+    this.dialog.showModal();
+  }
+
+  keepMine() {
+    this.revision = this.theirs.revision;
+    this.theirs = null;
+    this.dialog.close();
+    this.save();
+  }
+
+  takeTheirs() {
+    const { flow, looks, revision, problems } = this.theirs;
+    this.theirs = null;
+    this.dialog.close();
+    this.revision = revision;
+    this.designer.learn(flow, looks);
+    const tidy = this.designer.tidy(flow);
+    this.saved = tidy;
+    this.designer.history.apply(tidy, "Their draft taken"); // can be undone: nothing is lost
+    this.designer.heard({ flow, looks, problems });
+    this.say("Saved", "saved");
+  }
+}

@@ -1,0 +1,102 @@
+// The form of one step, trigger or campaign: fetched from the server, read back by it as the marketer types.
+import { el, icon } from "./dom.js";
+import { post } from "./saving.js";
+
+const PAUSE = 350; // milliseconds after the last key
+const GOVERNING = ["zone", "topic", "audience", "audience_mode", "re_entry", "exits", "on_unsubscribe", "priority"];
+
+export class SettingsForm {
+  constructor({ designer, urls, id, what }) {
+    Object.assign(this, { designer, urls, id, what });
+    this.root = el("form", { class: "panel-form", id: "settings-form", novalidate: true, "aria-label": "Settings", onsubmit: (event) => event.preventDefault() });
+    for (const name of ["input", "change"]) this.root.addEventListener(name, (event) => this.changed(event));
+    this.root.addEventListener("click", (event) => this.clicked(event));
+    this.root.addEventListener("htmx:after:settle", (event) => event.target !== this.root && this.changed(event));
+  }
+
+  get settings() {
+    if (this.what !== "campaign") return this.designer.find(this.id)?.settings;
+    return Object.fromEntries(GOVERNING.map((name) => [name, this.designer.flow[name]]));
+  }
+
+  values() {
+    const item = this.designer.find(this.id);
+    return { what: this.what, kind: item?.kind ?? "", id: this.id, already: item?.already ? "1" : "" };
+  }
+
+  async load(settings = this.settings) {
+    this.loaded = JSON.stringify(settings);
+    this.sent = this.snapshot();
+    await window.htmx.ajax("POST", this.urls.form, { source: this.root, target: this.root, swap: "innerHTML", values: { ...this.values(), settings: JSON.stringify(settings) } });
+    this.showDependent();
+    this.sent = this.snapshot();
+    if (!this.designer.mayEdit) this.root.querySelectorAll("input, select, textarea, button").forEach((field) => (field.disabled = true));
+  }
+
+  snapshot() {
+    return new URLSearchParams(new FormData(this.root)).toString();
+  }
+
+  /** The flow changed elsewhere (undo, another tab): draw the form again unless it is what is being typed. */
+  follow() {
+    const now = JSON.stringify(this.settings);
+    if (now !== this.loaded) this.load();
+  }
+
+  changed(event) {
+    if (event?.target?.dataset?.ignore !== undefined) return;
+    this.showDependent();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.read(), PAUSE);
+  }
+
+  /** Fields that matter only for another field's value are hidden otherwise. */
+  showDependent() {
+    for (const part of this.root.querySelectorAll("[data-shown-if]")) {
+      const [name, value] = part.dataset.shownIf.split("=");
+      const field = this.root.elements.namedItem(name);
+      part.hidden = field ? field.value !== value : false;
+    }
+  }
+
+  clicked(event) {
+    const button = event.target.closest("button[name=_act]");
+    if (button) this.read(button.value);
+  }
+
+  /** Let the server make settings of the form; `act` adds or removes a row ("add arms", "remove arms 1"). */
+  async read(act = "") {
+    const body = new FormData(this.root);
+    const typed = this.snapshot();
+    if (!act && typed === this.sent) return;
+    this.sent = typed;
+    for (const [name, value] of Object.entries(this.values())) body.set(`_${name}`, value);
+    body.set("_act", act);
+    const answer = await post(this.urls.settings, body);
+    if (!answer.ok) return this.designer.say(answer.sentence);
+    this.take(answer.data, Boolean(act));
+  }
+
+  take({ settings, look, complaints, already }, isRedrawn) {
+    this.complain(complaints);
+    this.loaded = JSON.stringify(settings);
+    if (this.what === "campaign") this.designer.govern(settings);
+    else {
+      this.designer.configure(this.id, settings, look);
+      if (this.what === "trigger" && already !== undefined) this.designer.describe(this.id, { already });
+    }
+    this.loaded = JSON.stringify(this.settings);
+    if (isRedrawn) this.load(settings);
+  }
+
+  complain(complaints) {
+    this.root.querySelectorAll(".field-error[data-live]").forEach((note) => note.remove());
+    this.root.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
+    for (const { at, sentence } of complaints) {
+      const part = this.root.querySelector(`[data-setting="${CSS.escape(at)}"]`);
+      if (!part) continue;
+      part.append(el("div", { class: "field-error", "data-live": "" }, icon("alert-circle"), sentence));
+      part.querySelector("input:not([type=hidden]), select, textarea")?.setAttribute("aria-invalid", "true");
+    }
+  }
+}

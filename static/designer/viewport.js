@@ -1,0 +1,116 @@
+// Pan and zoom: one CSS transform on the world; by wheel, pinch, drag, keys and buttons.
+const [LEAST, MOST, READABLE] = [0.15, 2, 0.8];
+
+/** Emits "move" after every change. `bounds` is what `layout` answered. */
+export class Viewport extends EventTarget {
+  constructor(frame, world) {
+    super();
+    Object.assign(this, { frame, world, scale: 1, x: 0, y: 0, bounds: { x: 0, y: 0, width: 0, height: 0 } });
+    frame.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    this.followPointers();
+    new ResizeObserver(() => this.dispatchEvent(new Event("move"))).observe(frame);
+  }
+
+  get size() {
+    return this.frame.getBoundingClientRect();
+  }
+
+  apply() {
+    this.world.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
+    this.frame.style.backgroundPosition = `${this.x}px ${this.y}px`;
+    this.frame.style.backgroundSize = `${22 * this.scale}px ${22 * this.scale}px`;
+    this.dispatchEvent(new Event("move"));
+  }
+
+  pan(dx, dy) {
+    const { width, height } = this.size;
+    const { bounds, scale } = this;
+    const keep = 80; // so much of the drawing always stays in view
+    const within = (value, from, length, room) => Math.min(room - keep - from * scale, Math.max(keep - (from + length) * scale, value));
+    this.x = within(this.x + dx, bounds.x, bounds.width, width);
+    this.y = within(this.y + dy, bounds.y, bounds.height, height);
+    this.apply();
+  }
+
+  /** Zoom by a factor about a point of the frame (its middle when none is given). */
+  zoom(factor, at = { x: this.size.width / 2, y: this.size.height / 2 }) {
+    const scale = Math.min(MOST, Math.max(LEAST, this.scale * factor));
+    this.x = at.x - ((at.x - this.x) * scale) / this.scale;
+    this.y = at.y - ((at.y - this.y) * scale) / this.scale;
+    this.scale = scale;
+    this.apply();
+  }
+
+  /** Everything in view. */
+  fit() {
+    const { width, height } = this.size;
+    this.scale = Math.max(LEAST, Math.min(1, width / this.bounds.width, height / this.bounds.height));
+    this.x = (width - this.bounds.width * this.scale) / 2 - this.bounds.x * this.scale;
+    this.y = Math.max(0, (height - this.bounds.height * this.scale) / 2) - this.bounds.y * this.scale;
+    this.apply();
+  }
+
+  /** The start of the flow at a size that can be read; `middle` is the x of the first step. */
+  home(middle) {
+    const { width } = this.size;
+    this.scale = Math.min(1, Math.max(READABLE, width / this.bounds.width));
+    const isWide = this.bounds.width * this.scale > width;
+    const centre = isWide ? middle : this.bounds.x + this.bounds.width / 2;
+    this.x = width / 2 - centre * this.scale;
+    this.y = -this.bounds.y * this.scale;
+    this.apply();
+  }
+
+  /** Bring a box of the world into view, moving as little as needed. */
+  reveal({ x, y, width, height }, margin = 48) {
+    const frame = this.size;
+    const shift = (from, length, room) => {
+      if (from < margin) return margin - from;
+      return from + length > room - margin ? Math.min(margin - from, room - margin - from - length) : 0;
+    };
+    const dx = shift(x * this.scale + this.x, width * this.scale, frame.width);
+    const dy = shift(y * this.scale + this.y, height * this.scale, frame.height);
+    if (!dx && !dy) return;
+    this.x += dx;
+    this.y += dy;
+    this.apply();
+  }
+
+  wheel(event) {
+    event.preventDefault();
+    const { left, top } = this.size;
+    const unit = event.deltaMode === 1 ? 16 : 1;
+    if (event.ctrlKey || event.metaKey) {
+      this.zoom(Math.exp((-event.deltaY * unit) / 240), { x: event.clientX - left, y: event.clientY - top });
+    } else if (event.shiftKey && !event.deltaX) this.pan(-event.deltaY * unit, 0);
+    else this.pan(-event.deltaX * unit, -event.deltaY * unit);
+  }
+
+  /** One finger or the mouse on the ground pans, two fingers pinch. */
+  followPointers() {
+    const held = new Map();
+    let apart = 0;
+    this.frame.addEventListener("pointerdown", (event) => {
+      if (event.button > 1 || event.shiftKey || (event.button === 0 && event.target.closest("button, .minimap"))) return;
+      held.set(event.pointerId, event);
+      this.frame.setPointerCapture(event.pointerId);
+    });
+    this.frame.addEventListener("pointermove", (event) => {
+      const before = held.get(event.pointerId);
+      if (!before) return;
+      held.set(event.pointerId, event);
+      if (held.size === 1) return this.pan(event.clientX - before.clientX, event.clientY - before.clientY);
+      const [a, b] = [...held.values()];
+      const distance = Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+      const { left, top } = this.size;
+      if (apart) this.zoom(distance / apart, { x: (a.clientX + b.clientX) / 2 - left, y: (a.clientY + b.clientY) / 2 - top });
+      apart = distance;
+    });
+    const release = (event) => {
+      held.delete(event.pointerId);
+      apart = 0;
+    };
+    this.frame.addEventListener("pointerup", release);
+    this.frame.addEventListener("pointercancel", release);
+  }
+}
