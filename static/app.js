@@ -20,7 +20,8 @@ document.addEventListener("toast", (event) => toast(event.detail.text ?? event.d
 // --- htmx: the token, and one clear sentence when a request fails
 
 document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
-  ctx.request.headers["X-CSRFToken"] = one('meta[name="csrf-token"]').content;
+  const token = one('meta[name="csrf-token"]'); // public pages set no cookie, so they have none
+  if (token) ctx.request.headers["X-CSRFToken"] = token.content;
 });
 
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from salesfloor import arrivals, lead, leads, rep, user
+from tests.sales.salesfloor import arrivals, lead, leads, rep, user
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
