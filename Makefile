@@ -46,8 +46,8 @@ check: setup-dev ## format, lint, types, vendored files, architecture
 	$(PY) vendor.py --check
 	$(PY) -m pytest -q tests/test_architecture.py
 
-bench: setup-dev ## run every benchmark in its short form; one line of JSON each
-	@for file in bench/[!_]*.py; do PYTHONPATH=. $(PY) "$$file" --short || exit 1; done
+bench: setup-dev ## run every benchmark in its short form, one line of JSON each (ARGS=--full for the real sizes)
+	@for file in $$(grep -l __main__ bench/*.py); do PYTHONPATH=. $(PY) "$$file" $(ARGS) || exit 1; done
 
 lock: ## write both lock files again after a change of pyproject.toml
 	@test -x $(UV) || { $(PYTHON) -m venv .venv/tools && .venv/tools/bin/python -m pip install --quiet uv==$(UV_VERSION); }
