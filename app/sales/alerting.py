@@ -43,9 +43,7 @@ def notify(session: Session, source: sa.FromClause, *, text: str, to: str, at: d
 def _meant(to: str) -> sa.ColumnElement[bool]:
     """Which users are meant, over users joined to the leads."""
     if to in {"owner", "lead_owner", ""}:
-        return sa.or_(
-            USER.c.id == LEAD.c.owner_id, sa.and_(LEAD.c.owner_id.is_(None), USER.c.role == "administrator")
-        )
+        return sa.or_(USER.c.id == LEAD.c.owner_id, sa.and_(LEAD.c.owner_id.is_(None), USER.c.role == "administrator"))
     if "@" in to:
         return USER.c.email == to.strip().casefold()
     return USER.c.id.in_(sa.select(REP.c.user_id).where(REP.c.team == to))

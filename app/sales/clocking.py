@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from app import zones
 
 OPENS, CLOSES = time(9), time(17)
 WORKING_DAYS = range(5)  # Monday to Friday
@@ -12,18 +14,10 @@ DAY_MINUTES = 8 * 60
 MINUTE = timedelta(minutes=1)
 
 
-def zone_of(name: str | None) -> ZoneInfo:
-    """The zone of that name; UTC when nobody wrote a real one."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
-
-
 def due_after(start: datetime, minutes: int, zone: str | None) -> datetime:
     """The instant at which so many working minutes have passed since `start`."""
     left = timedelta(minutes=max(minutes, 0))
-    for opens, closes in _working_days(start, zone_of(zone)):
+    for opens, closes in _working_days(start, zones.zone(zone)):
         begins = max(opens, start)
         if begins + left <= closes:
             return begins + left
@@ -34,7 +28,7 @@ def due_after(start: datetime, minutes: int, zone: str | None) -> datetime:
 def minutes_between(start: datetime, end: datetime, zone: str | None) -> int:
     """How many working minutes passed from `start` to `end`."""
     total = timedelta()
-    for opens, closes in _working_days(start, zone_of(zone)):
+    for opens, closes in _working_days(start, zones.zone(zone)):
         if opens >= end:
             break
         total += max(min(closes, end) - max(opens, start), timedelta())
@@ -46,5 +40,5 @@ def _working_days(start: datetime, zone: ZoneInfo) -> Iterator[tuple[datetime, d
     day = start.astimezone(zone).date()
     while True:
         if day.weekday() in WORKING_DAYS:
-            yield datetime.combine(day, OPENS, zone).astimezone(UTC), datetime.combine(day, CLOSES, zone).astimezone(UTC)
+            yield zones.instant(datetime.combine(day, OPENS), zone), zones.instant(datetime.combine(day, CLOSES), zone)
         day += timedelta(days=1)

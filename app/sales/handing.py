@@ -73,13 +73,9 @@ def by_hand(lead_ids: sa.Select[tuple[int]]) -> sa.Subquery:
 
 def _asked(source: sa.FromClause, direct: sa.ColumnElement[int | None]) -> sa.CTE:
     """The living leads of the source that are not with sales already, once each."""
-    same_visit = sa.exists().where(
-        HANDOFF.c.enrollment_id == source.c.enrollment_id, HANDOFF.c.visit == source.c.visit
-    )
+    same_visit = sa.exists().where(HANDOFF.c.enrollment_id == source.c.enrollment_id, HANDOFF.c.visit == source.c.visit)
     waiting = sa.exists().where(HANDOFF.c.lead_id == source.c.lead_id, HANDOFF.c.state == "open")
-    nth = sa.func.row_number().over(
-        partition_by=source.c.lead_id, order_by=(source.c.enrollment_id, source.c.visit)
-    )
+    nth = sa.func.row_number().over(partition_by=source.c.lead_id, order_by=(source.c.enrollment_id, source.c.visit))
     every = (
         sa.select(
             source.c.lead_id,

@@ -88,7 +88,9 @@ def finish(session: Session, task_id: int, *, outcome: str = "", at: datetime) -
         .returning(TASK.c.lead_id, TASK.c.title)
     ).one_or_none()
     if done:
-        record(session, kind="task_done", identity_id=done.lead_id, subject=done.title, at=at, props={"outcome": outcome})
+        record(
+            session, kind="task_done", identity_id=done.lead_id, subject=done.title, at=at, props={"outcome": outcome}
+        )
     return done is not None
 
 
@@ -97,7 +99,9 @@ def reopen(session: Session, task_id: int) -> bool:
     return bool(
         _count(
             session.execute(
-                sa.update(TASK).where(TASK.c.id == task_id, TASK.c.done_at.is_not(None)).values(done_at=None, outcome="")
+                sa.update(TASK)
+                .where(TASK.c.id == task_id, TASK.c.done_at.is_not(None))
+                .values(done_at=None, outcome="")
             )
         )
     )
@@ -118,6 +122,13 @@ def reopen_for_handoff(session: Session, handoff_id: int) -> None:
         sa.update(TASK)
         .where(TASK.c.handoff_id == handoff_id, TASK.c.created_at == _created(handoff_id))
         .values(done_at=None, outcome="")
+    )
+
+
+def give_for_handoff(session: Session, handoff_id: int, owner_id: int) -> None:
+    """The open tasks of a handoff go to its new owner."""
+    session.execute(
+        sa.update(TASK).where(TASK.c.handoff_id == handoff_id, TASK.c.done_at.is_(None)).values(owner_id=owner_id)
     )
 
 

@@ -24,7 +24,12 @@ def utc(*parts: int) -> datetime:
         (utc(2026, 3, 2, 17, 0), 60, "UTC", utc(2026, 3, 3, 10, 0)),  # at the minute it closes
         (utc(2026, 3, 2, 9, 0), 480, "UTC", utc(2026, 3, 2, 17, 0)),  # a whole day ends at closing time
         (utc(2026, 3, 27, 15, 0), 240, "Europe/Zurich", utc(2026, 3, 30, 10, 0)),  # Friday 16:00 CET, Monday 12:00 CEST
-        (utc(2026, 10, 23, 14, 0), 240, "Europe/Zurich", utc(2026, 10, 26, 11, 0)),  # Friday 16:00 CEST, Monday 12:00 CET
+        (
+            utc(2026, 10, 23, 14, 0),
+            240,
+            "Europe/Zurich",
+            utc(2026, 10, 26, 11, 0),
+        ),  # Friday 16:00 CEST, Monday 12:00 CET
         (utc(2026, 3, 2, 9, 0), 60, "America/New_York", utc(2026, 3, 2, 15, 0)),  # 4 in the night over there
         (utc(2026, 3, 2, 9, 0), 60, "Not/AZone", utc(2026, 3, 2, 10, 0)),
     ],

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.sales.salesfloor import arrivals, lead, leads, rep, user
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
@@ -18,6 +17,7 @@ from app.leads.models import Company, Lead
 from app.sales.handing import by_hand, hand_over
 from app.sales.models import Alert, Handoff, Rep, Task
 from app.tracking.models import Event
+from tests.sales.salesfloor import arrivals, lead, leads, rep, user
 
 
 def given(session: Session) -> Counter[int | None]:
@@ -110,7 +110,12 @@ def test_only_the_team_asked_for_takes_part(session: Session, now: datetime) -> 
     rep(session, "Ana", at=now, team="north")
     ben = rep(session, "Ben", at=now, team="south")
     hand_over(
-        session, arrivals(leads(session, 4, at=now)), route="round_robin", team="south", answer_within_minutes=60, at=now
+        session,
+        arrivals(leads(session, 4, at=now)),
+        route="round_robin",
+        team="south",
+        answer_within_minutes=60,
+        at=now,
     )
     assert given(session) == {ben.id: 4}
 
