@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -56,11 +55,15 @@ def forms(session: Session) -> list[FormRow]:
 
 def counts(session: Session, form_id: int) -> dict[str, int]:
     """How many submissions of the form stand in each state."""
-    found = sa.select(Submission.state, sa.func.count()).where(Submission.form_id == form_id).group_by(Submission.state)
-    return {state: count for state, count in session.execute(found)}
+    found = (
+        sa.select(Submission.state, sa.func.count().label("number"))
+        .where(Submission.form_id == form_id)
+        .group_by(Submission.state)
+    )
+    return {row.state: row.number for row in session.execute(found)}
 
 
-def submissions(form_id: int, state: str | None) -> sa.Select[Any]:
+def submissions(form_id: int, state: str | None) -> sa.Select[Submission, Lead]:
     """The submissions of a form with the lead each became."""
     found = (
         sa.select(Submission, Lead).outerjoin(Lead, Lead.id == Submission.lead_id).where(Submission.form_id == form_id)

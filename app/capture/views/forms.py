@@ -11,6 +11,7 @@ from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
 from app.capture import drafting, forming, queries, submitting
+from app.capture.forming import FormField, FormSettings
 from app.capture.models import Form, Submission
 from app.leads import values
 from app.preferences import topics
@@ -47,7 +48,8 @@ def save(form_id: int) -> Response | tuple[str, int]:
     try:
         forming.change(session(), form, name=name, fields=fields, settings=chosen, at=clock.now())
     except forming.BadForm as problem:
-        values = _page(form) | {"name": name, "fields": fields, "chosen": chosen, "errors": problem.sentences}
+        shown = _shown(name, fields, chosen, forming.askable(session()))
+        values = _page(form) | shown | {"errors": problem.sentences, "is_changed": True}
         return render_template("capture/form.html", **values), 422
     auditing.note(session(), current_user.id, "changed form", "form", form.id, {"name": form.name})
     htmx.toast("Form saved")
@@ -61,9 +63,11 @@ def draft(form_id: int) -> str:
     asked = forming.askable(session())
     name, fields, chosen = drafting.read(request.form, asked)
     fields = drafting.move(fields, _do(request.form), asked)
-    part = "_form_preview" if request.args.get("part") == "preview" else "_form_editor"
-    values = _page(form) | {"name": name, "fields": fields, "chosen": chosen, "is_changed": True}
-    return render_template(f"capture/{part}.html", **values)
+    values = _page(form) | _shown(name, fields, chosen, asked) | {"is_changed": True}
+    if request.args.get("part") == "preview":
+        return render_template("capture/_form_preview.html", **values)
+    beside = render_template("capture/_form_preview.html", is_beside=True, **values)
+    return render_template("capture/_form_editor.html", **values) + beside
 
 
 @blueprint.delete("/forms/<int:form_id>")
@@ -134,13 +138,16 @@ def _page(form: Form) -> dict[str, Any]:
     return {
         "form": form,
         "tab": "form",
-        "name": form.name,
-        "fields": forming.fields_of(form),
-        "chosen": forming.settings_of(form),
-        "asked": forming.askable(session()),
-        "topics": topics.everything(session()),
+        "topics": [(topic.key, topic.name) for topic in topics.everything(session())],
         "countries": values.countries(),
         "errors": [],
         "is_changed": False,
+        **_shown(form.name, forming.fields_of(form), forming.settings_of(form), forming.askable(session())),
         **_counts(form),
     }
+
+
+def _shown(name: str, fields: list[FormField], chosen: FormSettings, asked: dict[str, FormField]) -> dict[str, Any]:
+    used = {field.name for field in fields}
+    unused = [(field.name, field.label) for field in asked.values() if field.name not in used]
+    return {"name": name, "fields": fields, "chosen": chosen, "asked": asked, "unused": unused}
