@@ -47,6 +47,14 @@ class Message(Base):
             sqlite_where=sa.text("state IN ('claimed', 'in_flight')"),
             postgresql_where=sa.text("state IN ('claimed', 'in_flight')"),
         ),
+        # what a person looks at, and what a pause holds: few rows beside the many that are done
+        sa.Index(
+            "ix_messages_attention",
+            "state",
+            "id",
+            sqlite_where=sa.text("state IN ('held', 'deferred', 'failed', 'in_doubt')"),
+            postgresql_where=sa.text("state IN ('held', 'deferred', 'failed', 'in_doubt')"),
+        ),
         sa.Index(None, "lead_id", "created_at"),
         sa.Index(None, "campaign_id", "step"),
     )

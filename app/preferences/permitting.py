@@ -39,25 +39,27 @@ def refusal(lead: sa.FromClause, topic_id: int | Value | None, purpose: str | Va
 
 def is_suppressed(address_hash: str | Value) -> sa.ColumnElement[bool]:
     """Whether nothing may go to the address of this hash, whoever has it now."""
-    kept = Suppression.__table__
-    return sa.exists(sa.select(1).select_from(kept).where(kept.c.address_hash == address_hash))
+    kept = Suppression.__table__.alias()
+    return sa.exists(sa.select(1).select_from(kept).where(kept.c.address_hash == address_hash).correlate_except(kept))
 
 
 def _standing(lead: sa.FromClause, topic: Value) -> Value:
     """The state of the lead's subscription to the topic; a mail of no topic needs one subscription of any."""
     subscription = Subscription.__table__.alias()
     of_lead = sa.select(subscription.c.state).where(subscription.c.lead_id == lead.c.id)
-    to_topic = of_lead.where(subscription.c.topic_id == topic).correlate(lead).scalar_subquery()
-    to_any = of_lead.where(subscription.c.state == "given").limit(1).correlate(lead).scalar_subquery()
+    to_topic = of_lead.where(subscription.c.topic_id == topic).correlate_except(subscription).scalar_subquery()
+    to_any = of_lead.where(subscription.c.state == "given").limit(1).correlate_except(subscription).scalar_subquery()
     return sa.case((topic.is_(None), to_any), else_=to_topic)
 
 
 def _has(model: Any, lead: sa.FromClause) -> sa.ColumnElement[bool]:
     kept = model.__table__.alias()
-    return sa.exists(sa.select(1).select_from(kept).where(kept.c.lead_id == lead.c.id).correlate(lead))
+    return sa.exists(sa.select(1).select_from(kept).where(kept.c.lead_id == lead.c.id).correlate_except(kept))
 
 
 def _is_pausing(lead: sa.FromClause, now: datetime) -> sa.ColumnElement[bool]:
     rest = MailPause.__table__.alias()
     until_later = rest.c.until_at > sa.literal(now, Instant)
-    return sa.exists(sa.select(1).select_from(rest).where(rest.c.lead_id == lead.c.id, until_later).correlate(lead))
+    return sa.exists(
+        sa.select(1).select_from(rest).where(rest.c.lead_id == lead.c.id, until_later).correlate_except(rest)
+    )

@@ -46,6 +46,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("enrollment_id", "visit", name=op.f("uq_messages_enrollment_id_visit")),
         sa.UniqueConstraint("key", name=op.f("uq_messages_key")),
     )
+    op.create_index(
+        "ix_messages_attention",
+        "messages",
+        ["state", "id"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('held', 'deferred', 'failed', 'in_doubt')"),
+        postgresql_where=sa.text("state IN ('held', 'deferred', 'failed', 'in_doubt')"),
+    )
     op.create_index(op.f("ix_messages_campaign_id_step"), "messages", ["campaign_id", "step"], unique=False)
     op.create_index(
         "ix_messages_due",

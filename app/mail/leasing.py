@@ -1,0 +1,216 @@
+"""Who holds which message: claimed for a while, marked before the first byte leaves, and never finished by a late worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app import signing
+from app.db import Instant, Json, table
+from app.mail.transporttype import Outcome
+from app.outbox import Message
+from app.preferences import permitting
+
+MESSAGES: sa.Table = Message.__table__  # type: ignore[assignment]
+LEASE = timedelta(minutes=10)
+FIRST_DELAY = timedelta(minutes=5)
+LONGEST_DELAY = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(days=5)
+RESENT = "resent"  # the reason of operational mail that was in doubt once and leaves a second time
+TWICE = "in_doubt_twice"  # and was in doubt again: now a person decides
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message this worker has claimed; `attempt` fences off whoever held it before."""
+
+    id: int
+    attempt: int
+    worker: str
+
+    def still_mine(self, state: str) -> sa.ColumnElement[bool]:
+        return sa.and_(
+            MESSAGES.c.id == self.id,
+            MESSAGES.c.state == state,
+            MESSAGES.c.claimed_by == self.worker,
+            MESSAGES.c.attempt == self.attempt,
+        )
+
+
+def claim(session: Session, *, now: datetime, limit: int, worker: str, lease: timedelta = LEASE) -> list[Held]:
+    """Take the next due messages; two workers never get the same."""
+    due = (
+        sa.select(MESSAGES.c.id)
+        .where(
+            MESSAGES.c.state.in_(("ready", "deferred")),
+            MESSAGES.c.not_before <= sa.literal(now, Instant),
+            MESSAGES.c.kind == "mail",
+        )
+        .order_by(MESSAGES.c.priority, MESSAGES.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = session.execute(
+        sa.update(MESSAGES)
+        .where(MESSAGES.c.id.in_(due))
+        .values(state="claimed", claimed_by=worker, lease_until=now + lease, attempt=MESSAGES.c.attempt + 1)
+        .returning(MESSAGES.c.id, MESSAGES.c.attempt, MESSAGES.c.priority)
+    )
+    rows = sorted(taken, key=lambda row: (row.priority, row.id))
+    return [Held(row.id, row.attempt, worker) for row in rows]
+
+
+def begin(
+    session: Session, held: Held, *, recipient: str, now: datetime, moment: datetime, inputs: dict[str, Any] | None
+) -> bool:
+    """Mark the message as on its way, if it is still ours and still permitted; after the commit it may leave.
+
+    `now` is the pass's time, `moment` the same moved on by what has passed since: leases run out while we work.
+    """
+    frozen = {} if inputs is None else {"inputs": sa.literal(inputs, Json)}
+    statement = (
+        sa.update(MESSAGES)
+        .where(held.still_mine("claimed"), MESSAGES.c.lease_until > sa.literal(moment, Instant))
+        .where(obstacle(recipient, now).is_(None))
+        .values(state="in_flight", lease_until=moment + LEASE, **frozen)
+    )
+    return session.connection().execute(statement).rowcount == 1
+
+
+def obstacle(recipient: str, now: datetime) -> sa.ColumnElement[Any]:
+    """NULL when the message in the row may leave now, else why not."""
+    campaigns, leads = table("campaigns"), table("leads").alias()
+    is_paused = sa.exists(
+        sa.select(1)
+        .where(campaigns.c.id == MESSAGES.c.campaign_id, campaigns.c.state == "paused")
+        .correlate_except(campaigns)
+    )
+    refusal = (
+        sa.select(permitting.refusal(leads, MESSAGES.c.topic_id, MESSAGES.c.purpose, now))
+        .select_from(leads)
+        .where(leads.c.id == MESSAGES.c.lead_id)
+        .correlate_except(leads)
+        .scalar_subquery()
+    )
+    is_suppressed = permitting.is_suppressed(signing.address_hash(recipient.lower()))
+    return sa.case(
+        (is_paused, "campaign_paused"),
+        (MESSAGES.c.recipient.is_not(None) & is_suppressed, "suppressed"),
+        (MESSAGES.c.recipient.is_(None), refusal),
+        else_=sa.null(),
+    )
+
+
+def put_aside(session: Session, held: Held, *, recipient: str, now: datetime) -> str:
+    """What to do with a claimed message that could not begin; answers its new state, or "" if it is no longer ours."""
+    found = session.execute(sa.select(obstacle(recipient, now)).where(held.still_mine("claimed"))).first()
+    if found is None:
+        return ""
+    reason = found[0]
+    # No reason: the lease ran out meanwhile, and whoever comes next takes it.
+    state = "ready" if reason is None else "held" if reason == "campaign_paused" else "not_sent"
+    finished_at = now if state == "not_sent" else None
+    _leave(session, held, "claimed", state=state, reason=reason, finished_at=finished_at)
+    return state
+
+
+def refuse(session: Session, held: Held, *, reason: str, reply: str, now: datetime) -> None:
+    """The message can never leave: it could not be written, or nobody is there to get it."""
+    _leave(session, held, "claimed", state="not_sent", reason=reason, reply=reply, finished_at=now)
+
+
+def finish(
+    session: Session, held: Held, outcome: Outcome, *, reason: str | None, created_at: datetime, now: datetime
+) -> str:
+    """Write down what became of a message that was on its way; answers its state, or "" if another worker decided.
+
+    `reason` is the one it had before, which says whether it had been in doubt already.
+    """
+    values = _after(held, outcome, reason, created_at, now)
+    return str(values["state"]) if _leave(session, held, "in_flight", **values) else ""
+
+
+def _after(held: Held, outcome: Outcome, reason: str | None, created_at: datetime, now: datetime) -> dict[str, Any]:
+    done: dict[str, Any] = {"state": outcome.state, "reply": outcome.reply, "reason": None, "finished_at": now}
+    if outcome.state == "deferred":
+        if now - created_at > GIVE_UP_AFTER:
+            return {**done, "state": "failed", "reason": "gave_up"}
+        return {**done, "reason": "deferred", "finished_at": None, "not_before": now + delay(held.id, held.attempt)}
+    if outcome.state == "failed":
+        return {**done, "reason": "bounced" if outcome.is_hard_bounce else "refused"}
+    if outcome.state == "in_doubt":
+        return {**done, "reason": TWICE if reason == RESENT else "in_doubt"}
+    return done
+
+
+def delay(message_id: int, attempt: int) -> timedelta:
+    """How long until the next try: 5 minutes, doubling to an hour, a little different for each message."""
+    doubled = FIRST_DELAY * (1 << min(max(attempt - 1, 0), 8))
+    return min(doubled, LONGEST_DELAY) + timedelta(seconds=message_id * 7919 % 60)
+
+
+def put_back(session: Session, held: Sequence[Held], *, reply: str, now: datetime) -> int:
+    """Give back what was claimed but not begun, since the way out is broken: it waits a little, and says why."""
+    count = 0
+    for each in held:
+        later = now + delay(each.id, each.attempt)
+        count += _leave(session, each, "claimed", state="deferred", reason="deferred", reply=reply, not_before=later)
+    return count
+
+
+def recover(session: Session, now: datetime) -> int:
+    """Messages of workers that died: what had not begun is due again, what was on its way is in doubt (SEMANTICS 18)."""
+    expired = MESSAGES.c.lease_until <= sa.literal(now, Instant)
+    free = {"claimed_by": None, "lease_until": None}
+    again = session.connection().execute(
+        sa.update(MESSAGES).where(MESSAGES.c.state == "claimed", expired).values(state="ready", **free)
+    )
+    doubt = session.connection().execute(
+        sa.update(MESSAGES)
+        .where(MESSAGES.c.state == "in_flight", expired)
+        .values(
+            state="in_doubt",
+            reason=sa.case((MESSAGES.c.reason == RESENT, TWICE), else_="in_doubt"),
+            reply="The sender stopped while the mail was on its way.",
+            finished_at=now,
+            **free,
+        )
+    )
+    return again.rowcount + doubt.rowcount + resend_operational(session, now)
+
+
+def resend_operational(session: Session, now: datetime) -> int:
+    """Operational mail in doubt leaves once more, with the same bytes: better twice than never."""
+    statement = (
+        sa.update(MESSAGES)
+        .where(
+            MESSAGES.c.state == "in_doubt",
+            MESSAGES.c.purpose == "operational",
+            MESSAGES.c.reason == "in_doubt",
+        )
+        .values(state="deferred", reason=RESENT, not_before=now, finished_at=None)
+    )
+    return session.connection().execute(statement).rowcount
+
+
+def release(session: Session) -> int:
+    """Mail that was held because its campaign was paused is due again once the campaign is not."""
+    campaigns = table("campaigns")
+    resumed = sa.select(campaigns.c.id).where(campaigns.c.state != "paused")
+    statement = (
+        sa.update(MESSAGES)
+        .where(MESSAGES.c.state == "held", MESSAGES.c.reason == "campaign_paused", MESSAGES.c.campaign_id.in_(resumed))
+        .values(state="ready", reason=None)
+    )
+    return session.connection().execute(statement).rowcount
+
+
+def _leave(session: Session, held: Held, seen: str, /, **values: Any) -> int:
+    """Let go of a message that was `seen` in this state, unless somebody else holds it by now."""
+    statement = sa.update(MESSAGES).where(held.still_mine(seen)).values(claimed_by=None, lease_until=None, **values)
+    return session.connection().execute(statement).rowcount

@@ -1,0 +1,172 @@
+"""Gathers what a batch of claimed messages needs to be written: versions, people, our own name; frozen at the first try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from markupsafe import escape
+from sqlalchemy.orm import Session
+
+from app.accounts import organisation
+from app.accounts.models import Organisation
+from app.db import table
+from app.leads.models import Lead
+from app.mail import links, rendering, valuing
+from app.mail.leasing import Held
+from app.mail.models import Mail, MailVersion
+from app.mail.rendering import BadTemplate, Envelope, Facts, Words
+from app.outbox import Message
+from app.preferences.models import Topic
+
+
+class NoAddress(ValueError):
+    """The message has nobody to go to."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """One claimed message with all that its mail is made of."""
+
+    held: Held
+    message: Message
+    mail_key: str
+    campaign_key: str
+    inputs: dict[str, Any]  # as they will be frozen
+    is_frozen: bool
+
+    @property
+    def recipient(self) -> str:
+        return str(self.inputs["facts"]["recipient"])
+
+
+@dataclass(slots=True)
+class Preparing:
+    """Reads batches; keeps the versions it has seen, since thousands of messages share one."""
+
+    versions: dict[int, MailVersion] = field(default_factory=dict)
+
+    def prepare(self, session: Session, held: Sequence[Held]) -> list[Prepared]:
+        """The batch, in its order, in a constant number of statements."""
+        messages = {m.id: m for m in session.scalars(sa.select(Message).where(Message.id.in_([h.id for h in held])))}
+        self._load_versions(session, {m.mail_version_id for m in messages.values() if m.mail_version_id})
+        lead_ids = {m.lead_id for m in messages.values() if m.lead_id}
+        leads = {lead.id: lead for lead in session.scalars(sa.select(Lead).where(Lead.id.in_(lead_ids)))}
+        values = valuing.for_leads(session, list(lead_ids))
+        names = _Names.read(session, messages.values())
+        nobody = valuing.nobody(session)
+        prepared = []
+        for each in held:
+            message = messages[each.id]
+            lead = leads.get(message.lead_id or 0)
+            merged = values.get(message.lead_id or 0, nobody)
+            prepared.append(_prepared(each, message, lead, merged, names))
+        return prepared
+
+    def envelope(self, prepared: Prepared) -> Envelope:
+        """The mail of one message. Raises BadTemplate, NoAddress, assembling.Unsafe."""
+        facts = prepared.inputs["facts"]
+        if not facts["recipient"]:
+            raise NoAddress("The lead has no mail address.")
+        message = prepared.message
+        made = Facts(id=message.id, created_at=message.created_at, purpose=message.purpose, **facts)
+        return rendering.envelope(made, self.words(message, prepared.inputs))
+
+    def words(self, message: Message, inputs: dict[str, Any]) -> Words:
+        """What the recipient reads: a version filled in, or a mail that was written whole. Raises BadTemplate."""
+        if message.mail_version_id is None:
+            return whole(inputs)
+        version = self.versions.get(message.mail_version_id)
+        if version is None:
+            raise BadTemplate("The version of the mail is gone.")
+        return rendering.render(version, inputs["values"] | links.pages(message.id))
+
+    def _load_versions(self, session: Session, ids: set[int]) -> None:
+        missing = ids - self.versions.keys()
+        if missing:
+            for version in session.scalars(sa.select(MailVersion).where(MailVersion.id.in_(missing))):
+                self.versions[version.id] = version
+
+
+def whole(inputs: dict[str, Any]) -> Words:
+    """A mail that came complete: an alert, a confirmation, a test."""
+    text = str(inputs.get("text") or "")
+    html = str(inputs.get("html") or "")
+    if not text and not html:
+        raise BadTemplate("The mail has no words.")
+    return Words(str(inputs.get("subject") or ""), html or _as_html(text), text or "This mail is written in HTML.")
+
+
+def _as_html(text: str) -> str:
+    paragraphs = "".join(f"<p>{escape(part)}</p>" for part in text.split("\n\n") if part.strip())
+    return f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title></title></head><body>{paragraphs}</body></html>'
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The words that headers need, by id."""
+
+    ours: Organisation
+    mails: dict[int, str]
+    topics: dict[int, Topic]
+    campaigns: dict[int, str]
+
+    @classmethod
+    def read(cls, session: Session, messages: Any) -> _Names:
+        every = list(messages)
+        mail_ids = {m.mail_id for m in every if m.mail_id}
+        topic_ids = {m.topic_id for m in every if m.topic_id}
+        campaigns = table("campaigns")
+        campaign_ids = {m.campaign_id for m in every if m.campaign_id}
+        keys = session.execute(sa.select(campaigns.c.id, campaigns.c.key).where(campaigns.c.id.in_(campaign_ids)))
+        mails = session.execute(sa.select(Mail.id, Mail.key).where(Mail.id.in_(mail_ids)))
+        return cls(
+            ours=organisation.get(session),
+            mails={row.id: row.key for row in mails},
+            topics={topic.id: topic for topic in session.scalars(sa.select(Topic).where(Topic.id.in_(topic_ids)))},
+            campaigns={row.id: row.key for row in keys},
+        )
+
+
+def _prepared(held: Held, message: Message, lead: Lead | None, values: dict[str, Any], names: _Names) -> Prepared:
+    mail_key = names.mails.get(message.mail_id or 0, "")
+    campaign_key = names.campaigns.get(message.campaign_id or 0, "")
+    given = dict(message.inputs or {})
+    is_frozen = "facts" in given
+    if not is_frozen:
+        given["facts"] = _facts(message, lead, names, mail_key, campaign_key)
+        if message.mail_version_id is not None:
+            given["values"] = {**values, **given.get("values", {})}
+    return Prepared(held, message, mail_key, campaign_key, given, is_frozen)
+
+
+def _facts(message: Message, lead: Lead | None, names: _Names, mail_key: str, campaign_key: str) -> dict[str, Any]:
+    topic = names.topics.get(message.topic_id or 0)
+    address = message.recipient or (_address(lead) if lead else "")
+    name = " ".join(filter(None, (lead.first_name, lead.last_name))) if lead and not message.recipient else ""
+    return {
+        "recipient": address,
+        "recipient_name": name,
+        "from_name": names.ours.from_name or names.ours.name,
+        "from_email": names.ours.from_email or f"mail@{_host()}",
+        "reply_to": names.ours.reply_to,
+        "list_name": topic.name if topic else "",
+        "list_key": topic.key if topic else "mail",
+        "feedback": f"{campaign_key or 'none'}:{mail_key or 'none'}",
+    }
+
+
+def _address(lead: Lead) -> str:
+    """As the person wrote it, with the domain in ASCII; plus-tags and dots are theirs to choose."""
+    if not lead.canonical_email:
+        return ""
+    local = (lead.email or lead.canonical_email).rpartition("@")[0]
+    return f"{local}@{lead.canonical_email.rpartition('@')[2]}"
+
+
+def _host() -> str:
+    host = urlsplit(links.base_url()).hostname or ""
+    return host if "." in host and not host.replace(".", "").isdigit() else "trellis.invalid"

@@ -1,0 +1,68 @@
+"""What a way of sending mail offers: it takes one finished mail and answers, truthfully, what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from app.kinds import Catalog
+from app.mail.rendering import Envelope
+
+State = Literal["sent", "deferred", "failed", "in_doubt"]
+HARD = {"5.1.1", "5.1.2", "5.1.3", "5.1.10"}  # no such mailbox, no such domain: the address itself is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one mail.
+
+    `deferred` promises that the receiver does not have it; `in_doubt` says that nobody can know. `is_down` says that the
+    way itself is broken, so that trying the next mail now is useless.
+    """
+
+    state: State
+    reply: str
+    code: str = ""  # enhanced status code, 5.1.1
+    is_down: bool = False
+
+    @property
+    def is_hard_bounce(self) -> bool:
+        return self.state == "failed" and self.code in HARD
+
+
+class Transport(Protocol):
+    """An open way of sending; used by one thread."""
+
+    def deliver(self, envelope: Envelope) -> Outcome:
+        """Try once. Never raises for what the other side does."""
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportType:
+    """A kind of transport: the words for people, the schemes of TRELLIS_MAIL_URL it answers to, and how to open it."""
+
+    label: str
+    schemes: tuple[str, ...]
+    open: Callable[[str, Path], Transport]
+
+
+TRANSPORTS: Catalog[TransportType] = Catalog("app.mail.transports", "TRANSPORT")
+
+
+class BadMailUrl(ValueError):
+    """TRELLIS_MAIL_URL cannot be used; the sentence says what to write."""
+
+
+def open_transport(url: str, data: Path) -> Transport:
+    """The transport that TRELLIS_MAIL_URL names; `data` is the folder of this copy. Raises BadMailUrl."""
+    scheme = url.partition(":")[0]
+    for kind in TRANSPORTS.load().values():
+        if scheme in kind.schemes:
+            return kind.open(url, data)
+    known = ", ".join(scheme for kind in TRANSPORTS.load().values() for scheme in kind.schemes)
+    raise BadMailUrl(f"TRELLIS_MAIL_URL starts with {scheme!r}; it may start with {known}.")
