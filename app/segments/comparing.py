@@ -18,6 +18,7 @@ TEXT_OPS = {
     "is_not": "is not",
     "contains": "contains",
     "contains_not": "does not contain",
+    "contains_any": "contains one of",
     "starts_with": "starts with",
     "one_of": "is one of",
     "none_of": "is none of",
@@ -54,7 +55,7 @@ OPS = {
     "switch": SWITCH_OPS,
 }
 WITHOUT_VALUE = frozenset(("is_known", "is_empty", "is_yes", "is_no"))
-OF_SEVERAL = frozenset(("one_of", "none_of"))
+OF_SEVERAL = frozenset(("one_of", "none_of", "contains_any"))
 OF_DAYS = frozenset(("within_last", "longer_ago", "within_next"))
 WORDS = TEXT_OPS | NUMBER_OPS | DATE_OPS | SWITCH_OPS | {"is": "is"}
 
@@ -68,6 +69,8 @@ def text(column: sa.ColumnElement[Any], op: str, value: str, values: Sequence[st
     if op in ("is_not", "contains_not", "none_of"):
         opposite = {"is_not": "is", "contains_not": "contains", "none_of": "one_of"}[op]
         return sa.or_(column.is_(None), sa.not_(text(column, opposite, value, values)))
+    if op == "contains_any":
+        return sa.or_(sa.false(), *(text(column, "contains", v) for v in values))
     if op == "one_of":
         wanted = sorted({v.strip().lower() for v in values if v.strip()})
         return _folded(column, *wanted).in_(wanted)

@@ -15,7 +15,7 @@ from app.segments.ruletype import Known, Names, RuleContext, RuleType
 
 _EVERY_OP = tuple(dict.fromkeys(op for ops in comparing.OPS.values() for op in ops))
 Op = Literal[
-    "is", "is_not", "contains", "contains_not", "starts_with", "one_of", "none_of", "at_least", "at_most", "above", "below",
+    "is", "is_not", "contains", "contains_any", "contains_not", "starts_with", "one_of", "none_of", "at_least", "at_most", "above", "below",
     "before", "after", "within_last", "longer_ago", "within_next", "is_yes", "is_no", "is_known", "is_empty",
 ]  # fmt: skip
 
