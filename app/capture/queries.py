@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -63,11 +64,10 @@ def counts(session: Session, form_id: int) -> dict[str, int]:
     return {row.state: row.number for row in session.execute(found)}
 
 
-def submissions(form_id: int, state: str | None) -> sa.Select[Submission, Lead]:
+def submissions(form_id: int, state: str | None) -> sa.Select[Any]:
     """The submissions of a form with the lead each became."""
-    found = (
-        sa.select(Submission, Lead).outerjoin(Lead, Lead.id == Submission.lead_id).where(Submission.form_id == form_id)
-    )
+    shown: tuple[Any, ...] = (Submission, Lead)
+    found = sa.select(*shown).outerjoin(Lead, Lead.id == Submission.lead_id).where(Submission.form_id == form_id)
     return found.where(Submission.state == state) if state in STATES else found
 
 
