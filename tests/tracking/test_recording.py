@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.db import json_object, rows_of
 from app.db import Key as KeyType
+from app.db import json_object, rows_of
 from app.leads.models import Lead
 from app.tracking import queries, recording, visitors
 from app.tracking.models import Event
