@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -63,7 +64,7 @@ def hand_over(
     return len(made)
 
 
-def by_hand(lead_ids: sa.Select[tuple[int]]) -> sa.Subquery:
+def by_hand(lead_ids: sa.Select[Any]) -> sa.Subquery:
     """Leads chosen by a person, as a source of `hand_over`: no enrollment, no visit, no campaign."""
     chosen = lead_ids.subquery()
     lead_id = next(iter(chosen.c))

@@ -1,0 +1,56 @@
+"""The page where marketing and sales agree what "ready for sales" means, and how soon sales answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import render_template, request, url_for
+
+from app import clock
+from app.accounts import auditing
+from app.accounts.guards import allow, current_user
+from app.sales import defining
+from app.sales.views.doors import LEADERS, blueprint
+from app.segments import ruling
+from app.web import Refused, htmx, session
+
+
+@blueprint.get("/sales/definition")
+def definition() -> str:
+    current = defining.current(session())
+    names = ruling.names(session())
+    return render_template(
+        "sales/definition.html",
+        current=current,
+        sentence=ruling.sentence(current.rule, names) if current else "",
+        minutes=defining.answer_within(session()),
+        history=[(each, ruling.sentence(each.rule, names)) for each in defining.history(session())[:20]],
+    )
+
+
+@blueprint.post("/sales/definitions")
+@allow(*LEADERS)
+def agree() -> Any:
+    """A new definition takes the place of the former one."""
+    rule, hours = _rule(), request.form.get("hours", "")
+    if not hours.isdigit() or not 1 <= int(hours[:4]) <= 720:
+        raise Refused("Say within how many working hours sales answers, from 1 to 720.")
+    name = " ".join(request.form.get("name", "").split())[:200] or "Ready for sales"
+    made = defining.agree(session(), name=name, rule=rule, answer_within_minutes=int(hours) * 60, at=clock.now())
+    auditing.note(session(), current_user.id, "agreed definition", "definition", made.id, {"name": name})
+    htmx.toast("Agreed. It holds from now on.")
+    return htmx.redirect(url_for("sales.definition"))
+
+
+def _rule() -> dict[str, Any]:
+    try:
+        rule = json.loads(request.form.get("rule", ""))
+    except ValueError:
+        raise Refused("The conditions did not arrive whole; reload the page and try again.") from None
+    complaints = ruling.check(rule, ruling.known(session()))
+    if complaints:
+        raise Refused(complaints[0].sentence)
+    if not isinstance(rule, dict):
+        raise Refused("Add at least one condition that makes a lead ready for sales.")
+    return rule
