@@ -52,6 +52,13 @@ class Lead(Base):
         sa.Index(None, "last_seen_at", "id"),
         sa.Index(None, "stage", "id"),
         sa.Index(None, "last_name", "id"),
+        # partial: nearly all leads are unmerged, and SQLite would drive every query by "IS NULL" through a full index
+        sa.Index(
+            "ix_leads_merged_into_id",
+            "merged_into_id",
+            sqlite_where=sa.text("merged_into_id IS NOT NULL"),
+            postgresql_where=sa.text("merged_into_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Ref] = mapped_column(sa.ForeignKey("identities.id"), primary_key=True, autoincrement=False)
@@ -87,7 +94,7 @@ class Lead(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     last_seen_at: Mapped[datetime | None]
-    merged_into_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("leads.id"), index=True)
+    merged_into_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("leads.id"))
     erased_at: Mapped[datetime | None]
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.db import Instant, Json, Key, rows_of, table
+from app.leads import importing
 from app.outbox import Message
 from app.preferences.cancelling import cancel
 from app.preferences.models import Consent, MailPause, OptOut, Subscription, Topic
@@ -216,3 +217,6 @@ def current_lead(session: Session, lead_id: int) -> int:
     identities = table("identities")
     found = session.scalar(sa.select(identities.c.lead_id).where(identities.c.id == lead_id))
     return found or lead_id
+
+
+importing.consent_by(give)  # a file of leads may bring their consent with it

@@ -134,7 +134,14 @@ def upgrade() -> None:
     op.create_index(op.f("ix_leads_created_at_id"), "leads", ["created_at", "id"], unique=False)
     op.create_index(op.f("ix_leads_last_name_id"), "leads", ["last_name", "id"], unique=False)
     op.create_index(op.f("ix_leads_last_seen_at_id"), "leads", ["last_seen_at", "id"], unique=False)
-    op.create_index(op.f("ix_leads_merged_into_id"), "leads", ["merged_into_id"], unique=False)
+    op.create_index(
+        "ix_leads_merged_into_id",
+        "leads",
+        ["merged_into_id"],
+        unique=False,
+        sqlite_where=sa.text("merged_into_id IS NOT NULL"),
+        postgresql_where=sa.text("merged_into_id IS NOT NULL"),
+    )
     op.create_index(op.f("ix_leads_owner_id"), "leads", ["owner_id"], unique=False)
     op.create_index(op.f("ix_leads_score_id"), "leads", ["score", "id"], unique=False)
     op.create_index(op.f("ix_leads_stage_id"), "leads", ["stage", "id"], unique=False)

@@ -1,0 +1,105 @@
+"""A person asks to be forgotten: everything personal goes, anonymous counts stay, the address is never mailed again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app import signing
+from app.db import table
+from app.leads.models import Lead
+from app.tracking.models import Event, Identity
+
+# What is blanked in each table that holds rows of a lead; a table that is in neither list makes a test fail.
+BLANKED: dict[str, dict[str, Any]] = {
+    "submissions": {"answers": {}, "key": None},
+    "messages": {"inputs": None, "recipient": None, "reply": None},
+    "consents": {"evidence": {}},
+    "tasks": {"title": "Erased", "note": "", "outcome": ""},
+    "handoffs": {"story": None, "reason": ""},
+    "alerts": {"text": "Erased"},
+    "merges": {"undo": {}},
+    "score_entries": {},
+    "enrollments": {"reason": None, "key": ""},
+}
+DELETED = ("notes", "lead_tags", "segment_members", "subscriptions", "opt_outs", "mail_pauses")
+# Events whose properties say nothing about the person and which reports count by.
+ANONYMOUS_PROPS = ("score_changed", "stage_changed", "email_clicked", "campaign_left", "time_spent")
+UNSENT = ("held", "ready", "deferred")
+
+
+def erase(session: Session, lead_id: int, *, at: datetime) -> int:
+    """Erase the person behind this lead, with every record merged into it; how many records that were."""
+    ids = _everybody(session, lead_id)
+    leads = session.scalars(sa.select(Lead).where(Lead.id.in_(ids), Lead.erased_at.is_(None))).all()
+    addresses = {lead.canonical_email for lead in leads if lead.canonical_email}
+    session.flush()
+    _suppress(session, addresses, at)
+    _forget_attached(session, ids, at)
+    _forget_history(session, ids)
+    _forget_addresses(session, addresses)
+    session.execute(sa.update(Lead).where(Lead.id.in_([lead.id for lead in leads])).values(_blank(at)))
+    session.expire_all()
+    return len(leads)
+
+
+def _everybody(session: Session, lead_id: int) -> list[int]:
+    """The record and all merged into it, however deep."""
+    ids, newest = {lead_id}, {lead_id}
+    while newest:
+        newest = set(session.scalars(sa.select(Lead.id).where(Lead.merged_into_id.in_(newest)))) - ids
+        ids |= newest
+    return sorted(ids)
+
+
+def _blank(at: datetime) -> dict[str, Any]:
+    texts = ("first_name", "last_name", "job_title", "phone", "company_name", "country", "city", "language", "search_text")
+    nothing = ("email", "canonical_email", "address_hash", "zone", "inferred_zone", "company_id", "owner_id")
+    return {**dict.fromkeys(texts, ""), **dict.fromkeys(nothing), "fields": {}, "erased_at": at, "updated_at": at}
+
+
+def _suppress(session: Session, addresses: set[str], at: datetime) -> None:
+    rows = table("suppressions")
+    hashes = {signing.address_hash(address) for address in addresses}
+    known = set(session.scalars(sa.select(rows.c.address_hash).where(rows.c.address_hash.in_(hashes))))
+    fresh = [{"address_hash": h, "reason": "erased", "detail": "", "at": at} for h in hashes - known]
+    if fresh:
+        session.execute(sa.insert(rows), fresh)
+
+
+def _forget_attached(session: Session, ids: list[int], at: datetime) -> None:
+    messages = table("messages")
+    unsent = sa.and_(messages.c.lead_id.in_(ids), messages.c.state.in_(UNSENT))
+    session.execute(sa.update(messages).where(unsent).values(state="cancelled", reason="suppressed", finished_at=at))
+    for name, blank in BLANKED.items():
+        rows = table(name)
+        mine = rows.c.survivor_id.in_(ids) | rows.c.merged_id.in_(ids) if name == "merges" else rows.c.lead_id.in_(ids)
+        if blank:
+            session.execute(sa.update(rows).where(mine).values(blank))
+    for name in DELETED:
+        session.execute(sa.delete(table(name)).where(table(name).c.lead_id.in_(ids)))
+    decisions, enrollments = table("decisions"), table("enrollments")
+    own = sa.select(enrollments.c.id).where(enrollments.c.lead_id.in_(ids))
+    session.execute(sa.update(decisions).where(decisions.c.enrollment_id.in_(own)).values(why=None))
+
+
+def _forget_history(session: Session, ids: list[int]) -> None:
+    mine = sa.select(Identity.id).where(Identity.lead_id.in_(ids) | Identity.id.in_(ids))
+    events = Event.__table__
+    owned = events.c.identity_id.in_(mine)
+    session.execute(sa.update(events).where(owned, events.c.kind.not_in(ANONYMOUS_PROPS)).values(props={}))
+    session.execute(sa.update(events).where(owned).values(evidence=None))
+    session.execute(sa.update(events).where(owned, events.c.kind == "task_done").values(subject=""))
+    session.execute(sa.update(Identity).where(Identity.lead_id.in_(ids)).values(token=None))
+
+
+def _forget_addresses(session: Session, addresses: set[str]) -> None:
+    """Where an address stands without a lead beside it."""
+    refusals, attempts = table("import_refusals"), table("attempts")
+    for address in addresses:
+        text = sa.func.lower(sa.cast(refusals.c.row, sa.Text))
+        session.execute(sa.delete(refusals).where(text.contains(address, autoescape=True)))
+        session.execute(sa.delete(attempts).where(attempts.c.subject == address))
