@@ -15,9 +15,9 @@ EVERYBODY = ("administrator", "marketer", "sales", "viewer")
 TABS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Organisation", "accounts.settings", EVERYBODY),
     ("Users", "accounts.users", ADMINISTRATOR),
-    ("Lead fields", "leads.fields", EDITORS),
-    ("Tags", "leads.tags", EDITORS),
-    ("Topics", "preferences.topics", EDITORS),
+    ("Lead fields", "leads_fields.index", EDITORS),
+    ("Tags", "leads_fields.tags", EDITORS),
+    ("Topics", "preferences.index", EDITORS),
     ("Tracking", "tracking.settings", EDITORS),
     ("Sales team", "sales.team", EDITORS),
     ("Delivery", "mail.settings", EDITORS),
