@@ -11,14 +11,15 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.leads import addresses
-from app.mail import leasing
+from app.mail import leasing, links
 from app.mail.assembling import Unsafe
 from app.mail.leasing import Held
 from app.mail.preparing import NoAddress, Prepared, Preparing
 from app.mail.rendering import BadTemplate, Envelope
-from app.mail.transporttype import Outcome, Transport
+from app.mail.transporttype import Outcome, Transport, open_transport
 from app.preferences import suppressing
 from app.tracking import recording
+from config import Config
 
 log = structlog.get_logger("trellis.mail")
 BATCH = 100
@@ -200,3 +201,15 @@ def _bounced(session: Session, prepared: Prepared, outcome: Outcome, at: datetim
             campaign_id=message.campaign_id,
             key=f"bounced:{message.id}",
         )
+
+
+_kept: dict[tuple[str, str], Transport] = {}
+
+
+def send(database: Database, config: Config, *, now: datetime, worker: str, limit: int = 300) -> Delivered:
+    """One pass over the transport of this copy, whose connection is kept for the next pass."""
+    links.use(config.base_url)
+    name = (config.mail_url, str(config.data))
+    if name not in _kept:
+        _kept[name] = open_transport(config.mail_url, config.data)
+    return run_once(database, _kept[name], now=now, limit=limit, worker=worker)

@@ -21,6 +21,7 @@ LEASE = timedelta(minutes=10)
 FIRST_DELAY = timedelta(minutes=5)
 LONGEST_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=5)
+ATTENTION = ("held", "deferred", "failed", "in_doubt")  # the words of ix_messages_attention
 RESENT = "resent"  # the reason of operational mail that was in doubt once and leaves a second time
 TWICE = "in_doubt_twice"  # and was in doubt again: now a person decides
 
@@ -42,12 +43,17 @@ class Held:
         )
 
 
+def among(*states: str) -> sa.ColumnElement[bool]:
+    """The state is one of these, written out: SQLite uses a partial index only for the very words it was made with."""
+    return MESSAGES.c.state.in_(sa.bindparam("states", states, expanding=True, literal_execute=True, unique=True))
+
+
 def claim(session: Session, *, now: datetime, limit: int, worker: str, lease: timedelta = LEASE) -> list[Held]:
     """Take the next due messages; two workers never get the same."""
     due = (
         sa.select(MESSAGES.c.id)
         .where(
-            MESSAGES.c.state.in_(("ready", "deferred")),
+            among("ready", "deferred"),
             MESSAGES.c.not_before <= sa.literal(now, Instant),
             MESSAGES.c.kind == "mail",
         )
@@ -166,13 +172,14 @@ def put_back(session: Session, held: Sequence[Held], *, reply: str, now: datetim
 def recover(session: Session, now: datetime) -> int:
     """Messages of workers that died: what had not begun is due again, what was on its way is in doubt (SEMANTICS 18)."""
     expired = MESSAGES.c.lease_until <= sa.literal(now, Instant)
+    leased = among("claimed", "in_flight")
     free = {"claimed_by": None, "lease_until": None}
     again = session.connection().execute(
-        sa.update(MESSAGES).where(MESSAGES.c.state == "claimed", expired).values(state="ready", **free)
+        sa.update(MESSAGES).where(leased, MESSAGES.c.state == "claimed", expired).values(state="ready", **free)
     )
     doubt = session.connection().execute(
         sa.update(MESSAGES)
-        .where(MESSAGES.c.state == "in_flight", expired)
+        .where(leased, MESSAGES.c.state == "in_flight", expired)
         .values(
             state="in_doubt",
             reason=sa.case((MESSAGES.c.reason == RESENT, TWICE), else_="in_doubt"),
@@ -189,6 +196,7 @@ def resend_operational(session: Session, now: datetime) -> int:
     statement = (
         sa.update(MESSAGES)
         .where(
+            among(*ATTENTION),
             MESSAGES.c.state == "in_doubt",
             MESSAGES.c.purpose == "operational",
             MESSAGES.c.reason == "in_doubt",
@@ -204,7 +212,12 @@ def release(session: Session) -> int:
     resumed = sa.select(campaigns.c.id).where(campaigns.c.state != "paused")
     statement = (
         sa.update(MESSAGES)
-        .where(MESSAGES.c.state == "held", MESSAGES.c.reason == "campaign_paused", MESSAGES.c.campaign_id.in_(resumed))
+        .where(
+            among(*ATTENTION),
+            MESSAGES.c.state == "held",
+            MESSAGES.c.reason == "campaign_paused",
+            MESSAGES.c.campaign_id.in_(resumed),
+        )
         .values(state="ready", reason=None)
     )
     return session.connection().execute(statement).rowcount

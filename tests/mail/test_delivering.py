@@ -79,7 +79,9 @@ def test_every_owed_mail_leaves_once_and_the_log_knows(database: Database, now: 
     assert run(database, wire, now).sent == 0
     assert states(database) == [("sent", None)] * 3
     with database.read() as session:
-        events = session.execute(sa.select(Event.identity_id, Event.subject, Event.at).where(Event.kind == "email_sent"))
+        events = session.execute(
+            sa.select(Event.identity_id, Event.subject, Event.at).where(Event.kind == "email_sent")
+        )
         assert sorted(tuple(row) for row in events) == [(lead_id, "welcome", now) for lead_id in ids]
         message = session.scalars(sa.select(Message)).first()
         assert message is not None
@@ -169,7 +171,9 @@ def test_a_lost_answer_leaves_marketing_in_doubt_and_resends_operational(
     assert len({e.data for e in wire.got}) == 1
 
 
-def test_a_sender_killed_on_the_wire_leaves_its_mail_in_doubt_and_the_rest_due(database: Database, now: datetime) -> None:
+def test_a_sender_killed_on_the_wire_leaves_its_mail_in_doubt_and_the_rest_due(
+    database: Database, now: datetime
+) -> None:
     prepare(database, now, 3)
 
     def die(envelope: Envelope) -> Outcome:

@@ -1,0 +1,146 @@
+"""`flask send`, `flask mailbox` and `flask mails`: sending, reading what was delivered, and mails as text."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import sqlalchemy as sa
+
+from app import clock, web
+from app.cli import database, instant, json_option, refuse, say
+from app.mail import delivering, documents, publishing
+from app.mail.mailboxes import Letter, Mailbox
+from app.mail.models import Mail, MailVersion
+from app.mail.transporttype import BadMailUrl
+
+
+@click.command()
+@click.option("--now", type=instant, help="The time to send at, such as 2026-03-01T09:00Z; else the real one.")
+@click.option("--limit", type=click.IntRange(1), default=100_000, help="At most so many mails.")
+@json_option
+def send(now: datetime | None, limit: int, as_json: bool) -> None:
+    """One pass of the sender: deliver what is due."""
+    now = now or clock.now()
+    worker = f"cli:{socket.gethostname()}:{os.getpid()}"
+    try:
+        with clock.at(now):
+            report = delivering.send(database(), web.settings(), now=now, worker=worker, limit=limit)
+    except BadMailUrl as error:
+        refuse(str(error))
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in asdict(report).items() if name != "stopped")
+    say(asdict(report), as_json, f"{told}.{' ' + report.stopped if report.stopped else ''}")
+
+
+@click.group()
+def mailbox() -> None:
+    """What the local mailbox holds."""
+
+
+@mailbox.command("list")
+@click.option("--search", default="", help="Words of the subject or the address.")
+@click.option("--limit", type=click.IntRange(1), default=1_000_000)
+@json_option
+def list_letters(search: str, limit: int, as_json: bool) -> None:
+    """The mails delivered, newest first."""
+    letters = Mailbox(web.settings().data).letters(search=search, limit=limit)
+    say([_of(letter) for letter in letters], as_json, lambda: "\n".join(map(_line, letters)) or "The mailbox is empty.")
+
+
+@mailbox.command("show")
+@click.argument("number", type=int)
+@json_option
+def show_letter(number: int, as_json: bool) -> None:
+    """One mail by its NUMBER in the list: headers, text and HTML."""
+    opened = Mailbox(web.settings().data).open(number)
+    if opened is None:
+        refuse(f"The mailbox holds no mail number {number}; flask mailbox list shows all.")
+    data = {**_of(opened.letter), "headers": opened.headers, "text": opened.text, "html": opened.html}
+    headers = "\n".join(f"{name}: {value}" for name, value in opened.headers)
+    say(data, as_json, f"{headers}\n\n{opened.text}")
+
+
+def _of(letter: Letter) -> dict[str, Any]:
+    return asdict(letter)
+
+
+def _line(letter: Letter) -> str:
+    return f"{letter.id:>6}  {letter.received_at:%Y-%m-%d %H:%M}  {letter.recipient:<40}  {letter.subject}"
+
+
+@click.group()
+def mails() -> None:
+    """The mails marketers write."""
+
+
+@mails.command("list")
+@json_option
+def list_mails(as_json: bool) -> None:
+    """Every mail with its state."""
+    with database().read() as session:
+        rows = session.execute(
+            sa.select(Mail.key, Mail.name, Mail.purpose, MailVersion.number)
+            .outerjoin(MailVersion, MailVersion.id == Mail.version_id)
+            .where(Mail.archived_at.is_(None))
+            .order_by(Mail.key)
+        ).all()
+    data = [{"key": r.key, "name": r.name, "purpose": r.purpose, "version": r.number} for r in rows]
+    say(data, as_json, "\n".join(f"{r.key:<30} {f'v{r.number}' if r.number else 'draft':<6} {r.name}" for r in rows))
+
+
+@mails.command("export")
+@click.argument("key")
+def export(key: str) -> None:
+    """Write one mail as a JSON document."""
+    with database().read() as session:
+        mail = session.scalar(sa.select(Mail).where(Mail.key == key))
+        if mail is None:
+            refuse(f"There is no mail with the key “{key}”; flask mails list shows all.")
+        click.echo(json.dumps(documents.write(session, mail), ensure_ascii=False, indent=2))
+
+
+@mails.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--publish", is_flag=True, help="Publish it, too.")
+@json_option
+def import_(file: Path, publish: bool, as_json: bool) -> None:
+    """Make or change the mail that a JSON FILE describes."""
+    try:
+        document = json.loads(file.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        refuse(f"{file.name} is not a JSON document: {error}")
+    at = clock.now()
+    try:
+        with database().write() as session:
+            mail = documents.read(session, document, at=at)
+            number = publishing.publish(session, mail.id, at=at).number if publish else None
+            data = {"key": mail.key, "version": number}
+    except publishing.BadMail as error:
+        refuse("\n".join(error.sentences))
+    say(data, as_json, f"{data['key']} is {f'published as version {number}' if number else 'saved as a draft'}.")
+
+
+@mails.command("publish")
+@click.argument("key")
+@json_option
+def publish_mail(key: str, as_json: bool) -> None:
+    """Publish the draft of a mail."""
+    try:
+        with database().write() as session:
+            mail = session.scalar(sa.select(Mail).where(Mail.key == key))
+            if mail is None:
+                refuse(f"There is no mail with the key “{key}”; flask mails list shows all.")
+            version = publishing.publish(session, mail.id, at=clock.now())
+            data = {"key": key, "version": version.number}
+    except publishing.BadMail as error:
+        refuse("\n".join(error.sentences))
+    say(data, as_json, f"{key} is published as version {data['version']}.")
+
+
+commands = (send, mailbox, mails)

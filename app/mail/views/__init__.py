@@ -1,0 +1,10 @@
+"""The pages of mail: the list and the editor, the mailbox, the outbox, and what recipients reach by the links in a mail."""
+
+from __future__ import annotations
+
+from app.mail.views import editor, mailbox, outbox, pages, recipients
+from app.mail.views.rooms import blueprint
+
+__all__ = ["blueprints", "editor", "mailbox", "outbox", "pages", "recipients"]
+
+blueprints = (blueprint, editor.blueprint, recipients.blueprint)

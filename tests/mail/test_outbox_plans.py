@@ -1,0 +1,47 @@
+"""The sender and the outbox page find their few rows by an index, however many messages there are."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.db import Database
+from app.mail import leasing, queries
+
+
+def plans(database: Database, work: Any) -> list[str]:
+    """What SQLite says it does for each statement about messages."""
+    seen: list[tuple[str, Any]] = []
+    sa.event.listen(database.writer, "before_cursor_execute", lambda *a: seen.append((a[2], a[3])))
+    found = []
+    with database.write() as session:
+        work(session)
+        connection = session.connection().connection
+        for sql, parameters in list(seen):
+            if "messages" in sql:
+                rows = connection.cursor().execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
+                found += [str(row[3]) for row in rows]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("work", "index"),
+    [
+        (
+            lambda s: leasing.claim(s, now=datetime.fromisoformat("2026-03-02T09:00Z"), limit=5, worker="w"),
+            "ix_messages_due",
+        ),
+        (lambda s: leasing.release(s), "ix_messages_attention"),
+        (lambda s: leasing.recover(s, datetime.fromisoformat("2026-03-02T09:00Z")), "ix_messages_leased"),
+        (lambda s: queries.counts(s), "ix_messages_attention"),
+        (lambda s: queries.waiting(s, "in_doubt"), "ix_messages_attention"),
+        (lambda s: queries.waiting(s, "ready"), "ix_messages_due"),
+    ],
+)
+def test_no_scan_of_all_messages(sqlite_database: Database, work: Any, index: str) -> None:
+    found = plans(sqlite_database, work)
+    assert any(index in line for line in found), found
+    assert not [line for line in found if line.startswith("SCAN messages") and "INDEX" not in line], found
