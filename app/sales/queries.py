@@ -16,10 +16,11 @@ from app.sales.models import Alert, Handoff, Rep, Task
 from app.sales.naming import name_of
 
 TABS = {"waiting": ("open",), "accepted": ("accepted",), "returned": ("rejected", "recycled")}
+Rows = sa.Select[*tuple[Any, ...]]
 NOBODY = 0  # as an owner: leads that nobody has
 
 
-def handoffs(tab: str, owner_id: int | None = None) -> sa.Select[Any]:
+def handoffs(tab: str, owner_id: int | None = None) -> Rows:
     """The handoffs of a tab, of one owner or of everybody; page them by `due_at` or `answered_at`, and `id`."""
     return _owned(_handoffs().where(Handoff.state.in_(TABS[tab])), Handoff.owner_id, owner_id)
 
@@ -29,7 +30,7 @@ def handoff(session: Session, handoff_id: int) -> Any | None:
     return session.execute(_handoffs().where(Handoff.id == handoff_id)).one_or_none()
 
 
-def _handoffs() -> sa.Select[Any]:
+def _handoffs() -> Rows:
     campaigns = table("campaigns")
     return (
         sa.select(
@@ -47,7 +48,7 @@ def _handoffs() -> sa.Select[Any]:
     )
 
 
-def _owned(query: sa.Select[Any], column: Any, owner_id: int | None) -> sa.Select[Any]:
+def _owned(query: Rows, column: Any, owner_id: int | None) -> Rows:
     if owner_id is None:
         return query
     return query.where(column.is_(None) if owner_id == NOBODY else column == owner_id)
@@ -138,9 +139,9 @@ def teams(session: Session) -> list[str]:
     return list(session.scalars(sa.select(Rep.team).where(Rep.team != "").distinct().order_by(Rep.team)))
 
 
-def tasks(state: str, owner_id: int | None, now: datetime) -> sa.Select[Any]:
+def tasks(state: str, owner_id: int | None, now: datetime) -> Rows:
     """Tasks with their leads; page them by `due_at` or `done_at`, and `id`. state: open, due or done."""
-    query: sa.Select[Any] = (
+    query: Rows = (
         sa.select(Task, name_of().label("name"), Lead.company_name, User.name.label("owner_name"))
         .join(Lead, Lead.id == Task.lead_id)
         .outerjoin(User, User.id == Task.owner_id)
