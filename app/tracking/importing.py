@@ -192,12 +192,17 @@ def _import(session: Session, lines: list[Line], report: Report) -> None:
             rows.append({**line.row, "identity_id": identity_id})
     if not rows:
         return
-    statement = recording.insert_once(session, EVENTS, "key")
-    recorded = session.connection().execute(statement, rows).rowcount
+    recorded = _insert(session, rows)
     report.recorded += recorded
     report.repeated += len(rows) - recorded
     seen = [[r["identity_id"], r["at"]] for r in rows if r["kind"] in BODY_LANGUAGE and r["agent"] != "machine"]
     recording.see_all(session, rows_of(seen, lead_id=Key, at=Instant()))
+
+
+def _insert(session: Session, rows: list[dict[str, Any]]) -> int:
+    """Write the rows, many in one statement; answers how many were new."""
+    statement = recording.insert_once(session, EVENTS, "key").returning(EVENTS.c.id)
+    return len(session.connection().execute(statement, rows).all())
 
 
 def _leads(session: Session, emails: set[str]) -> dict[str, int]:
