@@ -1,5 +1,5 @@
 // The state of one open designer: the flow and its history, what is chosen, what the server said about it; and its commands.
-import { edgeOf, edges, inDeclaredOrder, stepOf } from "./graph.js";
+import { edgeOf, edges, inDeclaredOrder, stable, stepOf } from "./graph.js";
 import { History } from "./history.js";
 import * as model from "./model.js";
 import { counted } from "./dom.js";
@@ -187,7 +187,7 @@ export class Designer extends EventTarget {
     if (!item) return;
     this.looks.set(keyOf({ kind: item.kind, settings }), look);
     const result = this.isTrigger(id) ? model.changeTrigger(this.flow, id, { settings }) : model.configure(this.flow, id, settings, look.ports, this.data.reserved);
-    if (JSON.stringify(result.flow) === JSON.stringify(this.flow)) return this.emit("looks");
+    if (stable(result.flow) === stable(this.flow)) return this.emit("looks");
     this.apply(result, `${this.typeOf(item).label} changed`, { strand: `settings ${id}`, quiet: !result.lost });
   }
 
@@ -207,7 +207,8 @@ export class Designer extends EventTarget {
   }
 
   govern(change) {
-    this.apply(model.govern(this.flow, change), "Campaign settings changed", { strand: "campaign", quiet: true });
+    const result = model.govern(this.flow, change);
+    if (stable(result.flow) !== stable(this.flow)) this.apply(result, "Campaign settings changed", { strand: "campaign", quiet: true });
   }
 
   undo() {
@@ -224,10 +225,4 @@ export class Designer extends EventTarget {
 /** Two steps of one kind with the same settings look the same. */
 function keyOf({ kind, settings }) {
   return `${kind} ${stable(settings)}`;
-}
-
-function stable(value) {
-  if (Array.isArray(value)) return `[${value.map(stable)}]`;
-  if (value && typeof value === "object") return `{${Object.keys(value).sort().map((name) => `${name}:${stable(value[name])}`)}}`;
-  return JSON.stringify(value) ?? "";
 }

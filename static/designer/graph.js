@@ -80,3 +80,10 @@ export function loops(flow) {
 function nexts(step) {
   return Object.entries(step.next).map(([port, to]) => ({ id: edgeId(step.id, port), to }));
 }
+
+/** Data as text that is the same whatever the order of members, which a database may change. */
+export function stable(value) {
+  if (Array.isArray(value)) return `[${value.map(stable)}]`;
+  if (value && typeof value === "object") return `{${Object.keys(value).sort().map((name) => `${name}:${stable(value[name])}`)}}`;
+  return JSON.stringify(value) ?? "";
+}

@@ -1,4 +1,6 @@
 // Undo and redo of everything done to a flow, kept over a reload of the page in this browser tab.
+import { stable } from "./graph.js";
+
 const MOST = 100;
 
 export class History extends EventTarget {
@@ -67,7 +69,7 @@ export class History extends EventTarget {
     const text = this.storageKey && sessionStorage.getItem(this.storageKey);
     if (!text) return;
     const kept = JSON.parse(text);
-    if (JSON.stringify(kept.flow) !== JSON.stringify(this.flow)) return; // the draft has moved on since
+    if (stable(kept.flow) !== stable(this.flow)) return; // the draft has moved on since
     this.past = kept.past;
     this.future = kept.future;
   }

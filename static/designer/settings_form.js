@@ -1,5 +1,6 @@
 // The form of one step, trigger or campaign: fetched from the server, read back by it as the marketer types.
 import { el, icon } from "./dom.js";
+import { stable } from "./graph.js";
 import { post } from "./saving.js";
 
 const PAUSE = 350; // milliseconds after the last key
@@ -11,7 +12,8 @@ export class SettingsForm {
     this.root = el("form", { class: "panel-form", id: "settings-form", novalidate: true, "aria-label": "Settings", onsubmit: (event) => event.preventDefault() });
     for (const name of ["input", "change"]) this.root.addEventListener(name, (event) => this.changed(event));
     this.root.addEventListener("click", (event) => this.clicked(event));
-    this.root.addEventListener("htmx:after:settle", (event) => event.target !== this.root && this.changed(event));
+    this.root.addEventListener("rule-changed", (event) => this.changed(event));
+    this.root.addEventListener("htmx:after:settle", () => this.timer || (this.sent = this.snapshot())); // a rule drew itself
   }
 
   get settings() {
@@ -25,7 +27,7 @@ export class SettingsForm {
   }
 
   async load(settings = this.settings) {
-    this.loaded = JSON.stringify(settings);
+    this.loaded = stable(settings);
     this.sent = this.snapshot();
     await window.htmx.ajax("POST", this.urls.form, { source: this.root, target: this.root, swap: "innerHTML", values: { ...this.values(), settings: JSON.stringify(settings) } });
     this.showDependent();
@@ -33,18 +35,20 @@ export class SettingsForm {
     if (!this.designer.mayEdit) this.root.querySelectorAll("input, select, textarea, button").forEach((field) => (field.disabled = true));
   }
 
+  /** What is typed, without the inner inputs of rules: those speak up by "rule-changed". */
   snapshot() {
-    return new URLSearchParams(new FormData(this.root)).toString();
+    const typed = [...new FormData(this.root)].filter(([name]) => !name.includes("|") && !name.startsWith("rule_"));
+    return new URLSearchParams(typed).toString();
   }
 
   /** The flow changed elsewhere (undo, another tab): draw the form again unless it is what is being typed. */
   follow() {
-    const now = JSON.stringify(this.settings);
+    const now = stable(this.settings);
     if (now !== this.loaded) this.load();
   }
 
   changed(event) {
-    if (event?.target?.dataset?.ignore !== undefined) return;
+    if (event.target.name?.includes("|")) return; // inside a rule, which says itself when it has changed
     this.showDependent();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.read(), PAUSE);
@@ -55,7 +59,8 @@ export class SettingsForm {
     for (const part of this.root.querySelectorAll("[data-shown-if]")) {
       const [name, value] = part.dataset.shownIf.split("=");
       const field = this.root.elements.namedItem(name);
-      part.hidden = field ? field.value !== value : false;
+      const set = field?.type === "checkbox" ? (field.checked ? field.value : "") : field?.value;
+      part.hidden = field ? set !== value : false;
     }
   }
 
@@ -66,6 +71,8 @@ export class SettingsForm {
 
   /** Let the server make settings of the form; `act` adds or removes a row ("add arms", "remove arms 1"). */
   async read(act = "") {
+    clearTimeout(this.timer);
+    this.timer = 0;
     const body = new FormData(this.root);
     const typed = this.snapshot();
     if (!act && typed === this.sent) return;
@@ -79,13 +86,13 @@ export class SettingsForm {
 
   take({ settings, look, complaints, already }, isRedrawn) {
     this.complain(complaints);
-    this.loaded = JSON.stringify(settings);
+    this.loaded = stable(settings);
     if (this.what === "campaign") this.designer.govern(settings);
     else {
       this.designer.configure(this.id, settings, look);
       if (this.what === "trigger" && already !== undefined) this.designer.describe(this.id, { already });
     }
-    this.loaded = JSON.stringify(this.settings);
+    this.loaded = stable(this.settings);
     if (isRedrawn) this.load(settings);
   }
 

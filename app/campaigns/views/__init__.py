@@ -1,0 +1,10 @@
+"""The pages of campaigns: the list, the designer, who is where, and publishing."""
+
+from __future__ import annotations
+
+from app.campaigns.views import designer, listing, people, publication
+from app.campaigns.views.room import blueprint
+
+__all__ = ["blueprints", "designer", "listing", "people", "publication"]
+
+blueprints = (blueprint,)

@@ -1,0 +1,166 @@
+"""The designer: its page, the draft it saves as one draws, the settings forms, and the live figures."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Response, jsonify, render_template, request, url_for
+
+from app import clock
+from app.accounts.guards import allow, current_user
+from app.accounts.models import ROLES, User
+from app.campaigns import checking, drafting, editing, palette, queries, statistics
+from app.campaigns.models import Draft
+from app.campaigns.views.room import blueprint, found
+from app.engine.models import Campaign, Version
+from app.segments import ruling
+from app.web import Refused, session
+from app.web.assets import asset
+from app.web.filters import local
+
+EDITORS = ("administrator", "marketer")
+
+
+@blueprint.get("/campaigns/<int:campaign_id>")
+def show(campaign_id: int) -> str:
+    campaign = found(campaign_id)
+    draft = drafting.get(session(), campaign_id)
+    version = session().get(Version, campaign.version_id) if campaign.version_id else None
+    return render_template(
+        "campaigns/designer.html",
+        campaign=campaign,
+        version=version,
+        draft=draft,
+        is_changed=version is None or version.flow != draft.flow,
+        versions=queries.versions(session(), campaign_id),
+        data=_data(campaign, draft, version),
+        may_edit=_may_edit(campaign),
+    )
+
+
+def _may_edit(campaign: Campaign) -> bool:
+    return current_user.role in EDITORS and campaign.state != "ended"
+
+
+def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str, Any]:
+    """Everything the scripts need to open; later they ask by URL."""
+    at = {"campaign_id": campaign.id}
+    return {
+        "campaign": {"id": campaign.id, "key": campaign.key, "state": campaign.state},
+        "may_edit": _may_edit(campaign),
+        "steps": palette.steps(),
+        "triggers": palette.triggers(),
+        "figures": statistics.figures(session(), campaign.id, draft.flow, now=clock.now()) if version else None,
+        "reserved": drafting.reserved(session(), campaign.id),
+        "sprite": asset("vendor/icons.svg"),
+        "urls": {
+            "draft": url_for("campaigns.save_draft", **at),
+            "form": url_for("campaigns.settings_form", **at),
+            "settings": url_for("campaigns.read_settings", **at),
+            "publication": url_for("campaigns.publish", **at),
+            "figures": url_for("campaigns.figures", **at),
+            "leads": url_for("campaigns.step_leads", step="STEP", **at),
+        },
+        **_drawn(draft),
+    }
+
+
+def _drawn(draft: Draft) -> dict[str, Any]:
+    """A draft with what the designer shows of it: titles, ways out, problems."""
+    return {
+        "flow": draft.flow,
+        "revision": draft.revision,
+        "looks": palette.looks(draft.flow, ruling.names(session())),
+        "problems": checking.plain(checking.problems(session(), draft.flow)),
+    }
+
+
+@blueprint.get("/campaigns/<int:campaign_id>/draft")
+def draft(campaign_id: int) -> Response:
+    found(campaign_id)
+    return jsonify(_drawn(drafting.get(session(), campaign_id)))
+
+
+@blueprint.put("/campaigns/<int:campaign_id>/draft")
+def save_draft(campaign_id: int) -> Response | tuple[Response, int]:
+    found(campaign_id)
+    given = request.get_json(silent=True)
+    if not isinstance(given, dict) or not isinstance(given.get("revision"), int):
+        return jsonify(sentence="The draft did not arrive whole; your changes are kept here, try again."), 400
+    values = {"revision": given["revision"], "user_id": current_user.id, "at": clock.now()}
+    try:
+        saved = drafting.save(session(), campaign_id, given.get("flow"), **values)
+    except drafting.BadDraft as error:
+        return jsonify(sentence=str(error)), 422
+    except drafting.Conflict as conflict:
+        return jsonify(sentence=_conflict(conflict.draft), **_drawn(conflict.draft)), 409
+    return jsonify(_drawn(saved))
+
+
+def _conflict(theirs: Draft) -> str:
+    user = session().get(User, theirs.updated_by) if theirs.updated_by else None
+    who = "You, in another window," if user and user.id == current_user.id else (user.name if user else "Somebody")
+    return f"{who} changed this campaign on {local(theirs.updated_at)}. What you see here is not saved."
+
+
+@blueprint.get("/campaigns/<int:campaign_id>/figures")
+def figures(campaign_id: int) -> Response:
+    campaign = found(campaign_id)
+    if campaign.version_id is None:
+        raise Refused("This campaign has not been published, so there are no figures.", 404)
+    flow = drafting.get(session(), campaign_id).flow
+    return jsonify(statistics.figures(session(), campaign_id, flow, now=clock.now()))
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/draft/form")
+@allow(*ROLES)
+def settings_form(campaign_id: int) -> str:
+    """The form for settings that the browser holds; changes nothing."""
+    found(campaign_id)
+    what, kind = request.form.get("what", ""), request.form.get("kind", "")
+    type_ = editing.settings_type(what, kind)
+    if type_ is None:
+        raise Refused(f"There is no {what} of kind {kind}; delete it, or install what it belongs to.")
+    given = _json(request.form.get("settings"))
+    if what == "campaign":
+        given = editing.governing(given)
+    known = ruling.known(session(), since=("arrival", "entry"))
+    card = next((t for t in palette.triggers() if t["kind"] == kind), {}) if what == "trigger" else {}
+    return render_template(
+        "campaigns/_settings_form.html",
+        fields=editing.drawn(type_, given, known),
+        wrong={c.at: c.sentence for c in editing.complaints(what, kind, given, known)},
+        help=next((t["help"] for t in palette.steps() if t["kind"] == kind), "") if what == "step" else "",
+        may_ask_already=card.get("may_ask_already", False),
+        already=request.form.get("already") == "1",
+    )
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/draft/settings")
+def read_settings(campaign_id: int) -> Response | tuple[Response, int]:
+    """What was typed in the form, as settings; the browser puts them into the flow, and that is what is saved."""
+    found(campaign_id)
+    what, kind = request.form.get("_what", ""), request.form.get("_kind", "")
+    type_ = editing.settings_type(what, kind)
+    if type_ is None:
+        return jsonify(sentence=f"There is no {what} of kind {kind}."), 422
+    known = ruling.known(session(), since=("arrival", "entry"))
+    settings = editing.acted(editing.typed(type_, request.form, known), request.form.get("_act", ""))
+    wrong = editing.complaints(what, kind, settings, known)
+    answer: dict[str, Any] = {"complaints": [{"at": c.at, "sentence": c.sentence} for c in wrong]}
+    if what == "campaign":
+        return jsonify(settings=editing.governed(settings), look=None, **answer)
+    item = {"kind": kind, "settings": settings}
+    answer["look"] = palette.look(item, known.names, is_trigger=what == "trigger")
+    if what == "trigger":
+        answer["already"] = request.form.get("already") == "1"
+    return jsonify(settings=settings, **answer)
+
+
+def _json(given: str | None) -> dict[str, Any]:
+    try:
+        read = json.loads(given or "{}")
+    except ValueError:
+        read = {}
+    return read if isinstance(read, dict) else {}

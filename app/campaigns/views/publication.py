@@ -1,0 +1,60 @@
+"""Publishing, pausing and resuming a campaign, and its published versions."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify, request, url_for
+
+from app import clock
+from app.accounts import auditing
+from app.accounts.guards import current_user
+from app.campaigns import checking, drafting, publishing
+from app.campaigns.views.room import blueprint, found
+from app.engine.models import Version
+from app.web import Refused, htmx, session
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/publication")
+def publish(campaign_id: int) -> Response | tuple[Response, int]:
+    campaign = found(campaign_id)
+    given = request.get_json(silent=True) or {}
+    try:
+        version = publishing.publish(
+            session(), campaign_id, user_id=current_user.id, at=clock.now(), revision=given.get("revision")
+        )
+    except publishing.Unpublishable as refusal:
+        return jsonify(sentence=str(refusal), problems=checking.plain(refusal.problems)), 422
+    auditing.note(session(), current_user.id, "published campaign", "campaign", campaign_id, {"version": version.number})
+    htmx.toast(f"“{campaign.name}” is live, version {version.number}.")
+    return jsonify(url=url_for("campaigns.show", campaign_id=campaign_id), version=version.number)
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/pause")
+def pause(campaign_id: int) -> Response:
+    campaign = found(campaign_id)
+    if not publishing.pause(session(), campaign_id, at=clock.now()):
+        raise Refused(f"“{campaign.name}” is not live, so there is nothing to pause.")
+    auditing.note(session(), current_user.id, "paused campaign", "campaign", campaign_id)
+    htmx.toast("Paused: nobody enters or moves, and queued mail is held.", "warning")
+    return htmx.refresh()
+
+
+@blueprint.delete("/campaigns/<int:campaign_id>/pause")
+def resume(campaign_id: int) -> Response:
+    campaign = found(campaign_id)
+    if not publishing.resume(session(), campaign_id, at=clock.now()):
+        raise Refused(f"“{campaign.name}” is not paused.")
+    auditing.note(session(), current_user.id, "resumed campaign", "campaign", campaign_id)
+    htmx.toast("Live again. Waits end later by as long as the pause lasted.")
+    return htmx.refresh()
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/versions/<int:number>/draft")
+def restore(campaign_id: int, number: int) -> Response:
+    """Take an older version as the draft; what is live stays as it is."""
+    found(campaign_id)
+    version = session().query(Version).filter_by(campaign_id=campaign_id, number=number).one_or_none()
+    if version is None:
+        raise Refused(f"There is no version {number}.", 404)
+    drafting.replace(session(), campaign_id, version.flow, user_id=current_user.id, at=clock.now())
+    htmx.toast(f"The draft is version {number} again; publish it to make it live.")
+    return htmx.redirect(url_for("campaigns.show", campaign_id=campaign_id))
