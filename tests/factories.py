@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.db import rows_of
 from app.engine.models import Campaign, Enrollment, Version
 from app.leads.creating import create_many
 from app.mail.models import Mail, MailVersion
@@ -20,16 +21,15 @@ DAY = timedelta(days=1)
 
 def leads(session: Session, count: int, at: datetime = NOW, topic: str | None = None, **values: Any) -> list[int]:
     """So many leads, lead1@example.com onwards, who agreed to `topic` if one is given."""
-    rows = [{"email": f"lead{n}@example.com", "first_name": f"Lead {n}", **values} for n in range(1, count + 1)]
-    ids = create_many(session, rows, source="Test", at=at)
+    people = [{"email": f"lead{n}@example.com", "first_name": f"Lead {n}", **values} for n in range(1, count + 1)]
+    ids = create_many(session, people, source="Test", at=at)
     if topic and count:
-        consenting.give(session, sa.select(sa.column("id")).select_from(_of(ids)), topic, source="Test", at=at)
+        consenting.give(session, sa.select(sa.column("id")).select_from(rows(ids)), topic, source="Test", at=at)
     return ids
 
 
-def _of(ids: list[int]) -> sa.FromClause:
-    from app.db import rows_of  # noqa: PLC0415
-
+def rows(ids: list[int]) -> sa.FromClause:
+    """Ids as a selectable with the column `id`."""
     return rows_of([[i] for i in ids], id=sa.BigInteger())
 
 
@@ -47,7 +47,14 @@ def mail(session: Session, key: str = "welcome", topic_key: str | None = "news")
     session.add(made)
     session.flush()
     version = MailVersion(
-        mail_id=made.id, number=1, subject=key.title(), blocks=[], html="<p>Hello</p>", text="Hello", links=[], created_at=NOW
+        mail_id=made.id,
+        number=1,
+        subject=key.title(),
+        blocks=[],
+        html="<p>Hello</p>",
+        text="Hello",
+        links=[],
+        created_at=NOW,
     )
     session.add(version)
     session.flush()

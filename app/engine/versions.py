@@ -39,6 +39,11 @@ def get(session: Session, version_id: int) -> Published:
     return _read(session, Version.id == version_id)[0]
 
 
+def forget() -> None:
+    """Drop what was kept, after a database was replaced under the same address."""
+    _flows.clear()
+
+
 def _read(session: Session, condition: sa.ColumnElement[bool]) -> list[Published]:
     first = sa.select(Version.campaign_id, sa.func.min(Version.published_at).label("since")).group_by(
         Version.campaign_id

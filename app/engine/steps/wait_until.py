@@ -31,7 +31,7 @@ class WaitUntil(Settings):
     to_time: Annotated[
         time | None, Widget("To", "time", hint="Leave empty for exactly that time.", shown_if=("mode", "window"))
     ] = None
-    date: Annotated[date | None, Widget("Date", "instant", shown_if=("mode", "date"))] = None
+    on_date: Annotated[date | None, Widget("Date", "instant", shown_if=("mode", "date"))] = None
     field: Annotated[str, Widget("Field", "field", shown_if=("mode", "field"))] = ""
     offset_days: Annotated[
         int, Field(ge=-3650, le=3650), Widget("Days after (minus: before)", "number", shown_if=("mode", "field"))
@@ -46,8 +46,8 @@ class WaitUntil(Settings):
 def check(settings: WaitUntil) -> list[Complaint]:
     if settings.mode == "window" and (not settings.weekdays or any(not 0 <= d <= 6 for d in settings.weekdays)):
         return [Complaint("weekdays", "Choose at least one weekday.")]
-    if settings.mode == "date" and settings.date is None:
-        return [Complaint("date", "Date is missing.")]
+    if settings.mode == "date" and settings.on_date is None:
+        return [Complaint("on_date", "Date is missing.")]
     if settings.mode == "field" and not settings.field:
         return [Complaint("field", "Choose the field that holds the date.")]
     return []
@@ -56,7 +56,7 @@ def check(settings: WaitUntil) -> list[Complaint]:
 def describe(settings: WaitUntil, names: Names) -> str:
     at = settings.from_time.strftime("%H:%M")
     if settings.mode == "date":
-        return f"{settings.date:%-d %B %Y}, {at}" if settings.date else "a date"
+        return f"{settings.on_date:%-d %B %Y}, {at}" if settings.on_date else "a date"
     if settings.mode == "field":
         label = names.get(("field", settings.field), settings.field)
         days = abs(settings.offset_days)
@@ -80,8 +80,8 @@ def due(settings: WaitUntil, arrival: Arrival) -> datetime | None:
     if settings.mode == "window":
         return next_window(arrival.arrived_at, arrival.zone, settings.weekdays, settings.from_time, settings.to_time)
     if settings.mode == "date":
-        assert settings.date is not None
-        return instant(datetime.combine(settings.date, settings.from_time), arrival.zone)
+        assert settings.on_date is not None
+        return instant(datetime.combine(settings.on_date, settings.from_time), arrival.zone)
     try:
         day = date.fromisoformat(str(arrival.value)[:10])
     except ValueError:

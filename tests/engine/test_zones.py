@@ -1,0 +1,74 @@
+"""SEMANTICS 2, 3 and 5: waits and windows keep the lead's own clock, over both nights a year that have no plain hour."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import available_timezones
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.zones import instant, next_window, plus_days, plus_months, zone
+
+ZURICH = zone("Europe/Zurich")
+ZONES = st.sampled_from(sorted(available_timezones())).map(zone)
+STARTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_rule_2_three_days_is_the_same_clock_time_over_the_spring_night() -> None:
+    assert plus_days(at("2026-03-27T08:00+00:00"), 3, ZURICH) == at("2026-03-30T07:00+00:00")
+
+
+def test_rule_3_an_hour_that_spring_skips_becomes_the_next_valid_minute() -> None:
+    assert instant(datetime(2026, 3, 29, 2, 30), ZURICH) == at("2026-03-29T03:00+02:00")
+
+
+def test_rule_3_an_hour_that_autumn_repeats_is_its_first_pass() -> None:
+    assert instant(datetime(2026, 10, 25, 2, 30), ZURICH) == at("2026-10-25T02:30+02:00")
+
+
+def test_rule_5_until_saturday_quarter_past_three() -> None:
+    def until(start: str) -> datetime:
+        return next_window(at(start), ZURICH, [5], time(15, 15), None)
+
+    assert until("2026-03-07T10:00+01:00") == at("2026-03-07T15:15+01:00")
+    assert until("2026-03-07T15:15+01:00") == at("2026-03-07T15:15+01:00")
+    assert until("2026-03-07T16:00+01:00") == at("2026-03-14T15:15+01:00")
+
+
+def test_rule_5_inside_a_window_nobody_waits_and_holidays_are_closed() -> None:
+    office = {"weekdays": [0, 1, 2, 3, 4], "opens": time(9), "closes": time(17)}
+    assert next_window(at("2026-03-04T11:11+01:00"), ZURICH, **office) == at("2026-03-04T11:11+01:00")
+    assert next_window(at("2026-03-06T17:00+01:00"), ZURICH, **office) == at("2026-03-09T09:00+01:00")
+    closed = next_window(at("2026-03-06T17:00+01:00"), ZURICH, **office, holidays=[date(2026, 3, 9)])
+    assert closed == at("2026-03-10T09:00+01:00")
+
+
+def test_rule_5_a_window_may_cross_midnight() -> None:
+    night = {"weekdays": [4], "opens": time(22), "closes": time(6)}
+    assert next_window(at("2026-03-07T01:00+01:00"), ZURICH, **night) == at("2026-03-07T01:00+01:00")
+    assert next_window(at("2026-03-07T06:00+01:00"), ZURICH, **night) == at("2026-03-13T22:00+01:00")
+
+
+def test_a_month_after_the_31st_is_the_last_day() -> None:
+    assert plus_months(at("2026-01-31T10:00+01:00"), 1, ZURICH) == at("2026-02-28T10:00+01:00")
+
+
+@given(ZONES, STARTS, st.integers(1, 400))
+def test_rule_2_a_wait_never_ends_before_it_began_and_is_about_as_long_as_it_says(tz, start, days) -> None:
+    end = plus_days(start, days, tz)
+    assert abs((end - start) - timedelta(days=days)) <= timedelta(hours=25)
+    assert end > start
+
+
+@given(ZONES, STARTS, st.sets(st.integers(0, 6), min_size=1), st.times(), st.one_of(st.none(), st.times()))
+def test_rule_5_a_window_is_never_past_and_is_reached_at_most_once(tz, start, weekdays, opens, closes) -> None:
+    opens = opens.replace(second=0, microsecond=0, fold=0)
+    closes = closes and closes.replace(second=0, microsecond=0, fold=0)
+    found = next_window(start, tz, weekdays, opens, closes)
+    assert found >= start
+    assert next_window(found, tz, weekdays, opens, closes) == found
