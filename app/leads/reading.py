@@ -150,7 +150,7 @@ def _encoding(path: Path) -> str:
         for mark, name in BOMS.items():
             if sample.startswith(mark):
                 return name
-        if sample[:SAMPLE].count(0) > len(sample) // 4:
+        if sample.count(0) > len(sample) // 4:
             return "utf-16-le" if sample[1:2] == b"\0" else "utf-16-be"
         if b"\0" in sample:
             raise BadFile("This is not a text file; bring a CSV or an Excel file.")
@@ -198,7 +198,7 @@ def _fit(text: str, delimiter: str) -> tuple[float, int]:
             if len(widths) >= 50:
                 break
     except csv.Error:
-        return (0.0, 0)
+        pass  # a quote without end: what stands before it must do
     usual = max(set(widths), key=widths.count, default=1)
     if usual == 1:
         return (0.0, 1)

@@ -191,6 +191,16 @@ def _phone(text: str, country: str) -> str:
     return text
 
 
+def readable_phone(number: str) -> str:
+    """A stored number with its usual spaces; what is not one stays as it is."""
+    if not number.startswith("+"):
+        return number
+    try:
+        return str(phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.INTERNATIONAL))
+    except phonenumbers.NumberParseException:
+        return number
+
+
 @cache
 def zones() -> frozenset[str]:
     return frozenset(z for z in available_timezones() if "/" in z and not z.startswith(("Etc/", "posix/", "right/"))) | {"UTC"}

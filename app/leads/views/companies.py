@@ -27,9 +27,9 @@ def index() -> str:
     if q:
         words = sa.or_(Company.name_key.contains(q.casefold(), autoescape=True), Company.domain.contains(q.casefold(), autoescape=True))
         query = query.where(words)
-    page = paging.fetch(session(), query, [paging.Key(Company.__table__.c.name_key), paging.Key(Company.__table__.c.id)], paging.cursor())
-    accounts = queries.account_scores(session(), [company.id for company, *_ in page.rows])
-    return htmx.answer("leads/companies.html", "leads/_company_list.html", page=page, accounts=accounts, q=q, countries=dict(values.countries()))
+    found = paging.fetch(session(), query, [paging.Key(Company.__table__.c.name_key), paging.Key(Company.__table__.c.id)], paging.cursor())
+    accounts = queries.account_scores(session(), [company.id for company, *_ in found.rows])
+    return htmx.answer("leads/companies.html", "leads/_company_list.html", found=found, accounts_shown=[row[:2] for row in found.rows], accounts=accounts, q=q, countries=dict(values.countries()))
 
 
 @blueprint.get("/companies/<int:company_id>")

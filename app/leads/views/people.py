@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, abort, current_app, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, make_response, render_template, request, url_for
 
 from app import clock
 from app.accounts import auditing
@@ -27,9 +27,13 @@ def has_endpoint(name: str) -> bool:
 
 
 @blueprint.get("/leads")
-def index() -> str:
+def index() -> Response:
     wanted = listing.Wanted.read(request.args)
-    return htmx.answer("leads/index.html", "leads/_lead_list.html", **_list(wanted), **_choices())
+    page = htmx.answer("leads/index.html", "leads/_lead_list.html", **_list(wanted), **_choices())
+    response = make_response(page)
+    if htmx.is_fragment() and paging.cursor() is None:
+        htmx.push_url(response, url_for("leads.index", **wanted.arguments()))
+    return response
 
 
 @blueprint.get("/leads/new")
@@ -98,6 +102,12 @@ def lead_name(lead: Any) -> str:
     return name_of(lead)
 
 
+@blueprint.app_template_filter("phone")
+def phone(number: str) -> str:
+    """A number as people write it: +41 44 668 18 00."""
+    return values.readable_phone(number)
+
+
 def found_or_404(lead_id: int) -> Lead:
     """The lead, or the page that says there is none (an erased one has nothing to show)."""
     lead = session().get(Lead, lead_id)
@@ -136,7 +146,8 @@ def _list(wanted: listing.Wanted) -> dict[str, Any]:
     count, is_exact = (len(page.rows), True) if not (page.next or page.previous) else listing.count(session(), wanted)
     return {
         "wanted": wanted,
-        "page": page,
+        "found": page,
+        "leads": [row[:2] for row in page.rows],
         "summary": f"{count:,} lead{'' if count == 1 else 's'}" if is_exact else f"More than {count:,} leads",
         "tags_of": listing.tags_of(session(), [lead.id for lead, *_ in page.rows]),
         "stage_labels": STAGE_LABELS,
