@@ -61,8 +61,8 @@ def _as_declared(settings: Mapping[str, Any], _known: Known, declared: dict[str,
 class RuleType:
     """One kind of condition. The settings given to the functions are an instance of its `Settings`.
 
-    `predicate` is true or not over `ctx.leads`; `sentence` reads on after "leads for whom…" in lower case; `operands` are
-    the values it looked at, for the journal; `drifts` says whether time alone changes the answer; `drawn` may change the
+    `predicate` is true or not over `ctx.leads`; `sentence` reads on after "leads who…", or after "leads whose…" when it is
+    `possessive`; `operands` are the values it looked at, for the journal; `drifts` says whether time alone changes the answer; `drawn` may change the
     inputs with what is chosen so far.
     """
 
@@ -74,6 +74,7 @@ class RuleType:
     predicate: Callable[[Any, RuleContext], sa.ColumnElement[bool]]
     sentence: Callable[[Any, Names], str]
     operands: Callable[[Any, RuleContext], dict[str, sa.ColumnElement[Any]]]
+    possessive: bool = False
     drifts: Callable[[Any], bool] = lambda _settings: False
     check: Callable[[Any, Known], list[Complaint]] = _nothing_more
     drawn: Callable[[Mapping[str, Any], Known, dict[str, Widget]], dict[str, Widget]] = _as_declared

@@ -139,7 +139,7 @@ def _predicate(tree: Group | Condition, ctx: RuleContext) -> sa.ColumnElement[bo
 
 
 def sentence(rule: Any, names: Names) -> str:
-    """The rule in words that read on after "Leads where …"; what cannot be read says so."""
+    """The rule as a clause, for a branch or the journal: "country is CH and visited /pricing"; `who` names the people."""
     tree, complaints = read(rule)
     if complaints:
         return f"(not finished: {complaints[0].sentence.rstrip('.')})"
@@ -159,6 +159,36 @@ def _sentence(tree: Group | Condition, names: Names, *, outer: bool = False) -> 
     else:
         words = ", and ".join(parts) if outer and len(parts) > 2 else " and ".join(parts)
     return words if outer or len(parts) < 2 else f"({words})"
+
+
+def who(rule: Any, names: Names) -> str:
+    """The rule as the people it means: "everybody", "leads whose country is CH and who visited /pricing"."""
+    tree, complaints = read(rule)
+    if complaints:
+        return sentence(rule, names)
+    if not any(True for _ in _conditions(tree)):
+        return "everybody"
+    words = _who(tree, names)
+    return f"everybody{words}" if words.startswith(" except") else f"leads {words}"
+
+
+def _who(tree: Group | Condition, names: Names) -> str:
+    if isinstance(tree, Condition):
+        return f"{'whose' if tree.type.possessive else 'who'} {tree.type.sentence(tree.settings, names)}"
+    members = [m for m in tree.members if isinstance(m, Condition) or m.members]
+    if tree.operator == "none":
+        return f" except those {' or '.join(_inner(m, names) for m in members)}"
+    if tree.operator == "any":
+        return " or ".join(_inner(m, names) for m in members)
+    without = [m for m in members if isinstance(m, Group) and m.operator == "none"]
+    said = " and ".join(_inner(m, names) for m in members if m not in without)
+    but = "".join(f"{',' if said else ''}{_who(m, names)}" for m in without)
+    return said + but
+
+
+def _inner(tree: Group | Condition, names: Names) -> str:
+    words = _who(tree, names).strip()
+    return f"({words})" if isinstance(tree, Group) and len(tree.members) > 1 else words
 
 
 def operands(rule: Any, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:

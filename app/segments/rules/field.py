@@ -90,7 +90,7 @@ def _check(s: FieldRule, known: Known) -> list[Complaint]:
 
 
 def _sentence(s: FieldRule, names: Names) -> str:
-    label = names.get(("field", s.field)) or fields.CORE.get(s.field, (s.field, ""))[0]
+    label = fields.CORE[s.field][0].lower() if s.field in fields.CORE else names.get(("field", s.field), s.field)
     words = comparing.WORDS[s.op]
     if s.op in comparing.WITHOUT_VALUE:
         return f"{label} {words}"
@@ -136,6 +136,7 @@ RULE = RuleType(
     predicate=_predicate,
     sentence=_sentence,
     operands=_operands,
+    possessive=True,
     drifts=lambda s: s.op in comparing.OF_DAYS,
     check=_check,
     drawn=_drawn,

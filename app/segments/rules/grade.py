@@ -78,6 +78,7 @@ RULE = RuleType(
     predicate=_predicate,
     sentence=_sentence,
     operands=_operands,
+    possessive=True,
     check=_check,
     drawn=_drawn,
 )

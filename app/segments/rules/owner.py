@@ -45,7 +45,7 @@ def _check(s: OwnerRule, known: Known) -> list[Complaint]:
 
 def _sentence(s: OwnerRule, names: Names) -> str:
     if s.op in ("anybody", "nobody"):
-        return "has an owner" if s.op == "anybody" else "has no owner"
+        return f"owner is {s.op}"
     return f"owner is {'' if s.op == 'is' else 'not '}{name_of(names, 'user', s.user)}"
 
 
@@ -68,6 +68,7 @@ RULE = RuleType(
     predicate=_predicate,
     sentence=_sentence,
     operands=_operands,
+    possessive=True,
     check=_check,
     drawn=_drawn,
 )

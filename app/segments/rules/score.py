@@ -48,4 +48,5 @@ RULE = RuleType(
     predicate=_predicate,
     sentence=_sentence,
     operands=_operands,
+    possessive=True,
 )

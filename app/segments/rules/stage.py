@@ -55,4 +55,5 @@ RULE = RuleType(
     predicate=_predicate,
     sentence=_sentence,
     operands=_operands,
+    possessive=True,
 )

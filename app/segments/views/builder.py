@@ -68,7 +68,7 @@ def _summary(name: str, rule: dict[str, Any], known: Known, in_flow: bool) -> di
         "in_flow": in_flow,
         "label": request.form.get("rule_label") or "Who",
         "text": json.dumps(rule, ensure_ascii=False),
-        "sentence": ruling.sentence(rule, known.names),
+        "sentence": ruling.who(rule, known.names),
         "complaints": [c.sentence for c in complaints],
         "preview": found,
         "own_time": in_flow and any(w in json.dumps(rule) for w in ('"when": "arrival"', '"when": "entry"')),

@@ -19,7 +19,7 @@ blueprint = Blueprint("segments", __name__)
 @blueprint.get("/segments")
 def index() -> str:
     names = ruling.names(session())
-    lines = [(line, ruling.sentence(line.segment.rule, names)) for line in queries.listed(session(), now=clock.now())]
+    lines = [(line, ruling.who(line.segment.rule, names)) for line in queries.listed(session(), now=clock.now())]
     return render_template("segments/index.html", lines=lines)
 
 
@@ -41,7 +41,7 @@ def show(segment_id: int) -> str:
     return render_template(
         "segments/show.html",
         segment=segment,
-        sentence=ruling.sentence(segment.rule, names),
+        sentence=ruling.who(segment.rule, names),
         complaints=[c.sentence for c in ruling.check(segment.rule, ruling.known(session()))],
         moves=moves,
         joined=sum(joined for joined, _ in moves),
