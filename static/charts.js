@@ -63,7 +63,7 @@ async function draw(element) {
       height: Number(element.dataset.height),
       legend: { live: false },
       cursor: { points: { size: 7 }, y: false },
-      scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
+      scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 5] } },
       axes: [
         { ...axis, grid: { show: false } },
         { ...axis, grid, size: 44 },
