@@ -76,7 +76,8 @@ def _checked(spec: StepSpec) -> Checked | None:
 
 
 def _in_order(spec: FlowSpec, found: list[Problem]) -> list[Problem]:
-    place = {item.id: i for i, item in enumerate([*spec.triggers, *spec.steps])}
+    ids = [*(trigger.id for trigger in spec.triggers), *(step.id for step in spec.steps)]
+    place = {id_: i for i, id_ in enumerate(ids)}
     unique = {(p.step, p.sentence): p for p in found}
     return sorted(unique.values(), key=lambda p: (p.is_warning, place.get(p.step or "", -1)))
 
@@ -107,7 +108,9 @@ def _triggers(spec: FlowSpec, known: Known) -> Iterator[Problem]:
 def _unknown(step: str, keys: list[tuple[str, str]], known: Known) -> Iterator[Problem]:
     for kind, key in keys:
         if key and (kind, key) not in known.names:
-            yield Problem(f"There is no {kind} called “{key}”; choose another, or make it first.", step=step, setting=kind)
+            yield Problem(
+                f"There is no {kind} called “{key}”; choose another, or make it first.", step=step, setting=kind
+            )
 
 
 def _rules(steps: dict[str, Checked], known: Known) -> Iterator[Problem]:
@@ -252,6 +255,4 @@ def _no_way_out(spec: FlowSpec, steps: dict[str, Checked]) -> Iterator[Problem]:
 
 def plain(found: list[Problem]) -> list[dict[str, Any]]:
     """Problems as the designer and the command line show them."""
-    return [
-        {"step": p.step, "setting": p.setting, "sentence": p.sentence, "is_warning": p.is_warning} for p in found
-    ]
+    return [{"step": p.step, "setting": p.setting, "sentence": p.sentence, "is_warning": p.is_warning} for p in found]

@@ -33,9 +33,9 @@ UNSUBSCRIBED = (("exit", "leaves the campaign"), ("stay", "stays, without mail")
 class Governing(Settings):
     """What holds for the whole campaign, as the panel draws it; the flow keeps it under its own names."""
 
-    audience: Annotated[dict[str, Any], Widget("Only leads who", "rule", hint="Nothing chosen: everybody who enters.")] = Field(
-        default_factory=dict
-    )
+    audience: Annotated[
+        dict[str, Any], Widget("Only leads who", "rule", hint="Nothing chosen: everybody who enters.")
+    ] = Field(default_factory=dict)
     audience_mode: Annotated[str, Widget("When they no longer match", "choice", choices=MODES)] = "stay"
     again: Annotated[str, Widget("May a lead come again?", "choice", choices=AGAIN)] = "never"
     days: Annotated[int, Widget("Days in between", "number", shown_if=("again", "after_days"))] = 30
@@ -53,7 +53,9 @@ class Governing(Settings):
 def governing(flow: Mapping[str, Any]) -> dict[str, Any]:
     """The flow's own members as the form's settings."""
     again = flow.get("re_entry") or {}
-    exits = [{"port": f"e{i}", "name": e["reason"], "rule": e["rule"]} for i, e in enumerate(flow.get("exits") or [], 1)]
+    exits = [
+        {"port": f"e{i}", "name": e["reason"], "rule": e["rule"]} for i, e in enumerate(flow.get("exits") or [], 1)
+    ]
     plain = {n: flow.get(n) for n in ("audience_mode", "on_unsubscribe", "topic", "zone", "priority") if flow.get(n)}
     return plain | {
         "audience": flow.get("audience") or {},
@@ -107,7 +109,13 @@ def drawn(type_: type[Settings], given: Mapping[str, Any], known: Known) -> list
     """The fields of a form, filled with what is set so far."""
     filled = {**palette.first_settings(type_), **given}
     return [
-        Drawn(name, widget, filled.get(name), _options(type_, name, widget, known.names), type_.model_fields[name].is_required())
+        Drawn(
+            name,
+            widget,
+            filled.get(name),
+            _options(type_, name, widget, known.names),
+            type_.model_fields[name].is_required(),
+        )
         for name, widget in type_.widgets().items()
     ]
 

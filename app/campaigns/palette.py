@@ -29,7 +29,10 @@ def steps() -> list[dict[str, Any]]:
 
 def triggers() -> list[dict[str, Any]]:
     """Every kind of trigger."""
-    found = sorted(TRIGGERS.load().items(), key=lambda item: (_rank(TRIGGER_CATEGORIES, item[1].category), _rank(_WAYS_IN, item[0]), item[0]))
+    found = sorted(
+        TRIGGERS.load().items(),
+        key=lambda item: (_rank(TRIGGER_CATEGORIES, item[1].category), _rank(_WAYS_IN, item[0]), item[0]),
+    )
     return [
         {**_card(kind, type_), "tone": "green", "ports": [], "may_ask_already": type_.already is not None}
         for kind, type_ in found
@@ -64,7 +67,11 @@ def _card(kind: str, type_: StepType | TriggerType) -> dict[str, Any]:
 
 def _hint(settings: type[Settings]) -> str:
     """What a card says before its settings are complete."""
-    missing = [settings.widgets()[n].label for n, f in settings.model_fields.items() if f.is_required() and n in settings.widgets()]
+    missing = [
+        settings.widgets()[n].label
+        for n, f in settings.model_fields.items()
+        if f.is_required() and n in settings.widgets()
+    ]
     return f"Choose: {missing[0].lower()}" if missing else ""
 
 
@@ -84,7 +91,9 @@ def ports(type_: StepType, given: Mapping[str, Any]) -> tuple[Port, ...] | None:
     """The ways out of a step with these settings; None when they are too unfinished to say."""
     settings, _ = parse(type_.settings, given)
     try:
-        return type_.ports(settings if settings is not None else type_.settings.model_construct(**_readable(type_, given)))
+        return type_.ports(
+            settings if settings is not None else type_.settings.model_construct(**_readable(type_, given))
+        )
     except (AttributeError, TypeError, ValueError):
         return None
 

@@ -42,7 +42,9 @@ def publish(
     before = session.get(Version, campaign.version_id) if campaign.version_id else None
     if before is not None and before.flow == flow and campaign.state == "live":
         raise Unpublishable("Nothing has changed since it was published.", problems)
-    version = before if before is not None and before.flow == flow else _new_version(session, campaign, flow, user_id, at)
+    version = (
+        before if before is not None and before.flow == flow else _new_version(session, campaign, flow, user_id, at)
+    )
     _go_live(session, campaign, version, at)
     return version
 
@@ -109,9 +111,13 @@ def end(session: Session, campaign_id: int, *, at: datetime) -> int:
     )
     left = _changed(
         session,
-        sa.update(Enrollment).where(inside).values(state="exited", reason="campaign ended", finished_at=at, due_at=None),
+        sa.update(Enrollment)
+        .where(inside)
+        .values(state="exited", reason="campaign ended", finished_at=at, due_at=None),
     )
-    owed = sa.update(Message).where(Message.campaign_id == campaign_id, Message.state.in_(["held", "ready", "deferred"]))
+    owed = sa.update(Message).where(
+        Message.campaign_id == campaign_id, Message.state.in_(["held", "ready", "deferred"])
+    )
     _changed(session, owed.values(state="cancelled", reason="exited", finished_at=at))
     campaign.state, campaign.updated_at, campaign.paused_at = "ended", at, None
     session.flush()
@@ -128,5 +134,3 @@ def reopen(session: Session, campaign_id: int, *, at: datetime) -> None:
 def _changed(session: Session, statement: sa.Update) -> int:
     result = session.execute(statement.execution_options(synchronize_session=False))
     return int(result.rowcount)  # type: ignore[attr-defined]
-
-

@@ -57,7 +57,12 @@ def listed(session: Session, *, state: str = "", search: str = "") -> list[Row]:
     order = sa.case({s: i for i, s in enumerate(STATES)}, value=Campaign.state, else_=9)
     found = session.execute(wanted.order_by(order, sa.func.lower(Campaign.name))).all()
     ids = [row.Campaign.id for row in found]
-    leads, mails, handed, names = _leads(session, ids), _mails(session, ids), _handed(session, ids), ruling.names(session)
+    leads, mails, handed, names = (
+        _leads(session, ids),
+        _mails(session, ids),
+        _handed(session, ids),
+        ruling.names(session),
+    )
     return [_row(row, leads, mails, handed, names) for row in found]
 
 
@@ -155,18 +160,26 @@ def people(
     newest = chosen.c.until.asc() if scope == "here" else chosen.c.since.desc()
     rows = session.execute(
         sa.select(
-            Lead.id, Lead.first_name, Lead.last_name, Lead.email, Lead.score, chosen.c.since, chosen.c.until, chosen.c.state
+            Lead.id,
+            Lead.first_name,
+            Lead.last_name,
+            Lead.email,
+            Lead.score,
+            chosen.c.since,
+            chosen.c.until,
+            chosen.c.state,
         )
         .join(chosen, chosen.c.lead_id == Lead.id)
         .order_by(newest, Lead.id)
         .limit(MOST_SHOWN)
     )
     return total, [
-        Present(r.id, called(r.first_name, r.last_name, r.email), r.email, r.score, r.since, r.until, r.state) for r in rows
+        Present(r.id, called(r.first_name, r.last_name, r.email), r.email, r.score, r.since, r.until, r.state)
+        for r in rows
     ]
 
 
-def _chosen(campaign_id: int, step: str, scope: str, port: str, is_trigger: bool) -> sa.Select[Any]:
+def _chosen(campaign_id: int, step: str, scope: str, port: str, is_trigger: bool) -> sa.Select[*tuple[Any, ...]]:
     inside = sa.select(
         Enrollment.lead_id, Enrollment.arrived_at.label("since"), Enrollment.due_at.label("until"), Enrollment.state
     ).where(Enrollment.campaign_id == campaign_id)

@@ -45,7 +45,7 @@ def _may_edit(campaign: Campaign) -> bool:
 
 def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str, Any]:
     """Everything the scripts need to open; later they ask by URL."""
-    at = {"campaign_id": campaign.id}
+    id_ = campaign.id
     return {
         "campaign": {"id": campaign.id, "key": campaign.key, "state": campaign.state},
         "may_edit": _may_edit(campaign),
@@ -55,12 +55,12 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
         "reserved": drafting.reserved(session(), campaign.id),
         "sprite": asset("vendor/icons.svg"),
         "urls": {
-            "draft": url_for("campaigns.save_draft", **at),
-            "form": url_for("campaigns.settings_form", **at),
-            "settings": url_for("campaigns.read_settings", **at),
-            "publication": url_for("campaigns.publish", **at),
-            "figures": url_for("campaigns.figures", **at),
-            "leads": url_for("campaigns.step_leads", step="STEP", **at),
+            "draft": url_for("campaigns.save_draft", campaign_id=id_),
+            "form": url_for("campaigns.settings_form", campaign_id=id_),
+            "settings": url_for("campaigns.read_settings", campaign_id=id_),
+            "publication": url_for("campaigns.publish", campaign_id=id_),
+            "figures": url_for("campaigns.figures", campaign_id=id_),
+            "leads": url_for("campaigns.step_leads", step="STEP", campaign_id=id_),
         },
         **_drawn(draft),
     }

@@ -50,7 +50,7 @@ def _called(flow: dict[str, Any], step: str, port: str, is_trigger: bool) -> tup
         return step, port
     look = palette.look(item, ruling.names(session()), is_trigger=is_trigger)
     label = next((p["label"] for p in look["ports"] or [] if p["name"] == port), port)
-    return item.get("name") or look["title"], label
+    return str(item.get("name") or look["title"]), str(label)
 
 
 @blueprint.get("/leads/<int:lead_id>/campaigns")
@@ -65,7 +65,7 @@ def _standing(row: Any, names: Any) -> str:
     if row.state != "active":
         return str(row.reason or "")
     item = next((s for s in row.flow["steps"] if s["id"] == row.step), None)
-    return (item.get("name") or palette.look(item, names)["title"]) if item else row.step
+    return str(item.get("name") or palette.look(item, names)["title"]) if item else str(row.step)
 
 
 @blueprint.get("/campaigns/<int:campaign_id>/leads/<int:lead_id>/why")
@@ -91,7 +91,9 @@ def lead_entry(lead_id: int) -> str:
     """The dialog "Add to campaign" of a lead's page."""
     lead = _lead(lead_id)
     name = queries.called(lead.first_name, lead.last_name, lead.email)
-    return render_template("campaigns/_lead_entry.html", lead=lead, name=name, campaigns=queries.open_by_hand(session()))
+    return render_template(
+        "campaigns/_lead_entry.html", lead=lead, name=name, campaigns=queries.open_by_hand(session())
+    )
 
 
 @blueprint.post("/leads/<int:lead_id>/campaigns/entry")
@@ -113,9 +115,7 @@ def _enter(campaign_id: int, lead_ids: list[int]) -> Response:
     if campaign_id not in {open_id for open_id, _ in queries.open_by_hand(session())}:
         raise Refused(f"“{campaign.name}” takes nobody by hand: publish it with the trigger “Added by hand”.")
     leads = sa.select(Lead.id).where(Lead.id.in_(lead_ids), ruling.living())
-    count = entering.request(
-        session(), campaign_id, leads, at=clock.now(), reason=f"added by {current_user.name}"
-    )
+    count = entering.request(session(), campaign_id, leads, at=clock.now(), reason=f"added by {current_user.name}")
     if not count:
         raise Refused("Nobody was added: choose at least one lead.")
     detail = {"leads": count}

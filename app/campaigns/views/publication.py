@@ -23,7 +23,9 @@ def publish(campaign_id: int) -> Response | tuple[Response, int]:
         )
     except publishing.Unpublishable as refusal:
         return jsonify(sentence=str(refusal), problems=checking.plain(refusal.problems)), 422
-    auditing.note(session(), current_user.id, "published campaign", "campaign", campaign_id, {"version": version.number})
+    auditing.note(
+        session(), current_user.id, "published campaign", "campaign", campaign_id, {"version": version.number}
+    )
     htmx.toast(f"“{campaign.name}” is live, version {version.number}.")
     return jsonify(url=url_for("campaigns.show", campaign_id=campaign_id), version=version.number)
 

@@ -1,0 +1,165 @@
+"""YAML as people write it, without its surprises: no is a word, 09:00 a text, every fault has its line, nothing is executed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+MOST_BYTES = 2 * 1024 * 1024
+MOST_DEEP = 60
+
+
+class BadText(ValueError):
+    """A file that cannot be read, in one sentence that begins with the place."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Only null, true, false and numbers are more than text; each name stands once; nothing refers to something else."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.lines: dict[int, int] = {}
+        self.depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise BadText(f"Line {self.here()}: *names are not used here; write it out.")
+        self.depth += 1
+        if self.depth > MOST_DEEP:
+            raise BadText(f"Line {self.here()}: this is nested too deep for a campaign.")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def here(self) -> int:
+        return int(self.peek_event().start_mark.line) + 1  # type: ignore[no-untyped-call]
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None:
+                raise BadText(f"Line {line}: a name must be a word.")
+            if key in found:
+                raise BadText(f"Line {line}: “{key}” stands here twice; keep one.")
+            found[key] = self.construct_object(value_node, deep=True)
+        self.lines[id(found)] = node.start_mark.line + 1
+        return found
+
+
+def _mapping(loader: _Loader, node: Any) -> dict[Any, Any]:
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+for _tag, _pattern, _first in (
+    ("null", r"^(null|~|)$", ["n", "~", ""]),
+    ("bool", r"^(true|false)$", ["t", "f"]),
+    ("int", r"^-?(0|[1-9][0-9]*)$", list("-0123456789")),
+    ("float", r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$", list("-0123456789")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style with short rows kept on one line, and texts of several lines as they read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+        return super().increase_indent(flow, False)
+
+
+def _text(dumper: _Dumper, text: str) -> Any:
+    plain = all(c.isprintable() or c == "\n" for c in text)
+    is_block = "\n" in text.strip("\n") and plain and not re.search(r"[ \t]\n|^[ \n]|\n\n$", text)
+    # numbers of other YAML versions (1_000, 1e5, 0x1f) are quoted, so that every reader sees the same
+    quoted = '"' if re.match(r"^[-+.]?[0-9]", text) and not is_block else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if is_block else quoted)
+
+
+def _rows(dumper: _Dumper, data: dict[Any, Any]) -> Any:
+    short = _is_short(data)
+    return dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=short)
+
+
+def _items(dumper: _Dumper, data: list[Any]) -> Any:
+    short = not data or (all(isinstance(item, str | int | float) for item in data) and len(str(data)) < 80)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=short)
+
+
+def _is_short(data: dict[Any, Any]) -> bool:
+    plain = all(value is None or isinstance(value, str | int | float) for value in data.values())
+    return plain and "id" not in data and len(str(data)) < 100 and "\n" not in str(list(data.values()))
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(dict, _rows)
+_Dumper.add_representer(list, _items)
+
+
+def dump(data: dict[str, Any]) -> str:
+    """Data as YAML that reads well; the members of the outermost part are set apart by empty lines where they are long."""
+    parts: list[str] = []
+    for name, value in data.items():
+        inner = isinstance(value, dict | list) and bool(value) and not (isinstance(value, dict) and _is_short(value))
+        text = yaml.dump(
+            {name: value}, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=110, default_flow_style=False
+        )
+        if text.startswith("{"):
+            inside = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=110).removesuffix(
+                "...\n"
+            )
+            text = f"{name}: {inside}"
+        parts.append(("\n" if inner and parts else "") + text)
+    return "".join(parts)
+
+
+class Places:
+    """On which line of the file each part began."""
+
+    def __init__(self, lines: dict[int, int]) -> None:
+        self._lines = lines
+
+    def of(self, part: Any) -> str:
+        line = self._lines.get(id(part))
+        return f"Line {line}: " if line else ""
+
+
+def load(content: bytes | str) -> tuple[Any, Places]:
+    """The data of a file and where it stood; raises BadText."""
+    if len(content) > MOST_BYTES:
+        raise BadText("The file is larger than 2 MB, which no campaign needs; is it the right one?")
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadText("The file is not UTF-8 text; save it as UTF-8 and try again.") from None
+    loader = None
+    try:
+        loader = _Loader(text)
+        return loader.get_single_data(), Places(loader.lines)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"Line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise BadText(f"{place}{_plain(error.problem)}") from None
+    except yaml.YAMLError:
+        raise BadText("The file holds characters that no text has; is it the right one?") from None
+    except (RecursionError, ValueError) as error:
+        if isinstance(error, BadText):
+            raise
+        raise BadText("The file cannot be read; check numbers and nesting.") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _plain(problem: str | None) -> str:
+    text = (problem or "this cannot be read").rstrip(".")
+    return f"this is not YAML: {text}."
