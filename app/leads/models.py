@@ -49,7 +49,7 @@ class Lead(Base):
     __table_args__ = (
         sa.Index(None, "created_at", "id"),
         sa.Index(None, "score", "id"),
-        sa.Index(None, "last_seen_at", "id"),
+        sa.Index("ix_leads_seen", sa.text("coalesce(last_seen_at, 0)"), "id"),  # as the list sorts: never seen is oldest
         sa.Index(None, "stage", "id"),
         sa.Index(None, "last_name", "id"),
         # partial: nearly all leads are unmerged, and SQLite would drive every query by "IS NULL" through a full index

@@ -152,7 +152,7 @@ def _encoding(path: Path) -> str:
                 return name
         if sample.count(0) > len(sample) // 4:
             return "utf-16-le" if sample[1:2] == b"\0" else "utf-16-be"
-        if b"\0" in sample:
+        if sample.count(0) > max(4, len(sample) // 200):
             raise BadFile("This is not a text file; bring a CSV or an Excel file.")
         if _is_utf8(path):
             return "utf-8"

@@ -133,7 +133,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_leads_company_id"), "leads", ["company_id"], unique=False)
     op.create_index(op.f("ix_leads_created_at_id"), "leads", ["created_at", "id"], unique=False)
     op.create_index(op.f("ix_leads_last_name_id"), "leads", ["last_name", "id"], unique=False)
-    op.create_index(op.f("ix_leads_last_seen_at_id"), "leads", ["last_seen_at", "id"], unique=False)
+    op.create_index("ix_leads_seen", "leads", [sa.text("coalesce(last_seen_at, 0)"), "id"], unique=False)
     op.create_index(
         "ix_leads_merged_into_id",
         "leads",
