@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-
 from types import ModuleType
 
 import click
 from flask import Flask, Response
 from flask.cli import with_appcontext
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.openapi import OpenAPI
 
 from app import keeping, layers, serving, signing
 from app.accounts import guards
+from app.api import description
 from app.db import Database
 from app.web import assets, errors, filters, htmx, navigation, security, transaction
 from config import Config
@@ -20,9 +22,16 @@ from config import Config
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def create_app(config: Config, database: Database | None = None) -> Flask:
+def create_app(config: Config, database: Database | None = None) -> OpenAPI:
     """One application for one copy; nothing global but the key of what it signs."""
-    app = Flask("app", root_path=str(ROOT / "app"), static_folder=str(ROOT / "static"), static_url_path="/static")
+    app = OpenAPI(
+        "app",
+        root_path=str(ROOT / "app"),
+        static_folder=str(ROOT / "static"),
+        static_url_path="/static",
+        doc_ui=False,  # its pages need inline script; the document itself is served by app.api
+        **description.DOCUMENT,
+    )
     signing.use(config.secret_key)
     layers.load_models()
     app.extensions["trellis"] = transaction.Copy(config, database or Database(config.database_url))
@@ -51,10 +60,13 @@ def _set(app: Flask, config: Config) -> None:
     app.jinja_env.lstrip_blocks = True
 
 
-def _add_rooms(app: Flask) -> None:
+def _add_rooms(app: OpenAPI) -> None:
     for module in _modules("views"):
         for blueprint in module.blueprints:
-            app.register_blueprint(blueprint)
+            if isinstance(blueprint, APIBlueprint):
+                app.register_api(blueprint)
+            else:
+                app.register_blueprint(blueprint)
     for command in (each for module in (serving, keeping, *_modules("cli")) for each in module.commands):
         app.cli.add_command(_in_context(command))
     if not any(rule.rule == "/" for rule in app.url_map.iter_rules()):

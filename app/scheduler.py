@@ -89,9 +89,9 @@ class Clockwork:
 
     def keep_house(self, now: datetime) -> None:
         """What only the passing of time brings about, and the sweeping."""
-        if refresh := _find("app.segments.refreshing", "refresh"):
+        if refresh_due := _find("app.segments.refreshing", "refresh_due"):
             with self.database.write() as session:
-                refresh(session, now=now, touched=None)
+                refresh_due(session, now=now)
         for module in ("app.sales.escalating", "app.sales.recycling"):
             if run_once := _find(module, "run_once"):
                 with self.database.write() as session:

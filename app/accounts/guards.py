@@ -11,11 +11,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from app import clock
-from app.accounts import signing_in
+from app.accounts import signing_in, tokens
 from app.accounts.models import ROLES
 from app.web import Refused, database, htmx, settings
 from app.web.errors import SENTENCES
-from app.web.security import MOST_PUBLIC_BYTES, view_mark
+from app.web.security import MOST_PUBLIC_BYTES, is_api, view_mark
 from app.web.transaction import SAFE_METHODS
 
 __all__ = ["allow", "current_user", "public"]
@@ -71,11 +71,28 @@ def install(app: Flask) -> None:
 
 
 def _load(asking: Request) -> signing_in.Person | None:
+    if is_api():
+        return _bearer(asking)
     token = asking.cookies.get(cookie_name())
-    if not token or asking.path.startswith("/api/"):
+    if not token:
         return None
     with database().read() as session:
         return signing_in.find(session, token, clock.now())
+
+
+def _bearer(asking: Request) -> signing_in.Person | None:
+    """Whose API token this is; cookies are never looked at here."""
+    given = asking.authorization
+    if given is None or given.type != "bearer" or not given.token:
+        return None
+    with database().read() as session:
+        found = tokens.find(session, given.token)
+    if found is None:
+        return None
+    if tokens.is_use_worth_noting(found.last_used_at, clock.now()):
+        with database().write() as session:
+            tokens.note_use(session, found.id, clock.now())
+    return found.person
 
 
 def _gate() -> Response | None:
@@ -93,6 +110,8 @@ def _gate() -> Response | None:
 
 
 def _to_sign_in() -> Response:
+    if is_api():
+        raise Refused("Send a valid API token as the header Authorization: Bearer …", 401)
     if request.method in SAFE_METHODS and not htmx.is_fragment():
         wanted = request.full_path.rstrip("?")
         return htmx.redirect(url_for("accounts.sign_in", next=None if wanted == "/" else wanted))

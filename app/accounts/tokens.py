@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -27,21 +28,34 @@ def create(session: Session, user_id: int, name: str) -> tuple[ApiToken, str]:
     return token, text
 
 
-def find(session: Session, text: str) -> tuple[int, Person] | None:
-    """The token's id and whom it stands for."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A token in use: whom it stands for."""
+
+    id: int
+    person: Person
+    last_used_at: datetime | None
+
+
+def find(session: Session, text: str) -> Found | None:
+    """The token with this text, if it still stands for an active user."""
     query = (
-        sa.select(ApiToken.id, User.id, User.email, User.name, User.role, User.zone)
+        sa.select(ApiToken.id, ApiToken.last_used_at, User.id, User.email, User.name, User.role, User.zone)
         .join(User, User.id == ApiToken.user_id)
         .where(ApiToken.token_hash == hashed(text), User.is_active)
     )
     row = session.execute(query).one_or_none()
-    return (row[0], Person(*row[1:])) if row else None
+    return Found(row[0], Person(*row[2:]), row[1]) if row else None
+
+
+def is_use_worth_noting(last_used_at: datetime | None, now: datetime) -> bool:
+    """Roughly is enough: a write for every call would cost more than the call."""
+    return last_used_at is None or last_used_at < now - _NOTED_EVERY
 
 
 def note_use(session: Session, token_id: int, now: datetime) -> None:
-    """Remember roughly when it was last used."""
-    is_stale = sa.or_(ApiToken.last_used_at.is_(None), ApiToken.last_used_at < now - _NOTED_EVERY)
-    session.execute(sa.update(ApiToken).where(ApiToken.id == token_id, is_stale).values(last_used_at=now))
+    """Remember when it was last used."""
+    session.execute(sa.update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))
 
 
 def revoke(session: Session, token_id: int, user_id: int) -> ApiToken | None:

@@ -78,6 +78,9 @@ def _fragment(sentence: str, status: int) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
+    if error.response is not None:  # somebody made the whole answer already
+        transaction.abandon()
+        return make_response(error.response)
     status = error.code or 500
     if status < 400:
         return make_response(error.get_response())

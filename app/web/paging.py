@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.db import EPOCH, micros
 
 SIZE = 50
+Listing = sa.Select[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def cursor() -> str | None:
     return request.args.get("after") or request.args.get("before")
 
 
-def fetch(session: Session, query: sa.Select[Any], keys: Sequence[Key], at: str | None, size: int = SIZE) -> Page:
+def fetch(session: Session, query: Listing, keys: Sequence[Key], at: str | None, size: int = SIZE) -> Page:
     """The page the cursor `at` names, or the first. A query of one thing gives these things, else rows."""
     is_backward, values = _decode(at, keys)
     ordered = [Key(key.column, key.is_descending != is_backward) for key in keys]
@@ -89,6 +90,11 @@ def _decode(given: str | None, keys: Sequence[Key]) -> tuple[bool, list[Any] | N
     if len(values) != len(keys) or not all(_fits(k.column.type, v) for k, v in zip(keys, values, strict=True)):
         return False, None
     return direction == "p", values
+
+
+def is_cursor(given: str, keys: Sequence[Key]) -> bool:
+    """Whether this is a cursor of a list sorted like that."""
+    return _decode(given, keys)[1] is not None
 
 
 def _fits(kind: Any, value: Any) -> bool:

@@ -146,7 +146,7 @@ def test_a_token_is_shown_once_and_can_be_revoked_by_its_owner_alone(
     with sqlite_database.read() as session:
         token = session.scalars(sa.select(ApiToken)).one()
         found = tokens.find(session, f"trellis_{text}")
-    assert found is not None and found[1].role == "marketer"
+    assert found is not None and found.person.role == "marketer"
     assert ben.delete(f"/tokens/{token.id}").status_code == 404
     assert anna.delete(f"/tokens/{token.id}").status_code == 303
     with sqlite_database.read() as session:
