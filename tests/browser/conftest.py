@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 AXE = Axe.from_file(Path(__file__).parent / "vendor" / "axe.min.js")
@@ -36,6 +36,7 @@ FLAGS = [
     "--disable-component-update",
     "--no-first-run",
 ]
+expect.set_options(timeout=20_000)  # a busy CI machine is slow, not wrong
 HEIGHTS = {360: 760, 768: 1024}
 
 OpenPage = Callable[..., Page]
@@ -102,7 +103,7 @@ def open_page(chromium: Browser, complaints: list[str]) -> Iterator[OpenPage]:
         if cookies:
             context.add_cookies([{"url": url, **cookie} for cookie in cookies])  # type: ignore[misc]
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("console", heard)
         page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
         page.goto(url)
