@@ -7,9 +7,14 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.db import table
+from app.accounts.models import User
+from app.leads.models import Lead
+from app.sales.models import Alert, Rep
 
-ALERT, LEAD, USER, REP = table("alerts"), table("leads"), table("users"), table("reps")
+ALERT: sa.Table = Alert.__table__  # type: ignore[assignment]
+LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
+USER: sa.Table = User.__table__  # type: ignore[assignment]
+REP: sa.Table = Rep.__table__  # type: ignore[assignment]
 
 
 def notify(session: Session, source: sa.FromClause, *, text: str, to: str, at: datetime, by_mail: bool) -> int:

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.accounts.models import User
-from app.db import table
 from app.leads.models import Lead
 from app.sales import clocking, tasking
 from app.sales.models import Handoff, Rep
@@ -17,7 +16,7 @@ from app.scoring import staging
 from app.tracking.models import Event
 from app.tracking.recording import record
 
-HANDOFF = table("handoffs")
+HANDOFF: sa.Table = Handoff.__table__  # type: ignore[assignment]
 ANSWERS = {"accepted": "accepted", "rejected": "rejected", "recycled": "sent back to nurturing"}
 REASONS = (
     "Not the right time",

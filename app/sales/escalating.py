@@ -7,10 +7,16 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.db import rows_of, table
+from app.accounts.models import User
+from app.db import rows_of
+from app.leads.models import Lead
+from app.sales.models import Alert, Handoff
 from app.sales.naming import name_and_company
 
-HANDOFF, LEAD, USER, ALERT = table("handoffs"), table("leads"), table("users"), table("alerts")
+HANDOFF: sa.Table = Handoff.__table__  # type: ignore[assignment]
+LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
+USER: sa.Table = User.__table__  # type: ignore[assignment]
+ALERT: sa.Table = Alert.__table__  # type: ignore[assignment]
 
 
 def run_once(session: Session, now: datetime) -> int:

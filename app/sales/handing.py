@@ -10,13 +10,20 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.accounts import organisation
-from app.db import json_object, rows_of, table
+from app.accounts.models import User
+from app.db import json_object, rows_of
+from app.leads.models import Company, Lead
 from app.sales import defining, routing
+from app.sales.models import Alert, Handoff, Task
 from app.sales.naming import name_and_company, name_of
 from app.tracking.recording import record_for
 
-HANDOFF, LEAD, COMPANY, USER = table("handoffs"), table("leads"), table("companies"), table("users")
-TASK, ALERT = table("tasks"), table("alerts")
+HANDOFF: sa.Table = Handoff.__table__  # type: ignore[assignment]
+LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
+COMPANY: sa.Table = Company.__table__  # type: ignore[assignment]
+USER: sa.Table = User.__table__  # type: ignore[assignment]
+TASK: sa.Table = Task.__table__  # type: ignore[assignment]
+ALERT: sa.Table = Alert.__table__  # type: ignore[assignment]
 
 
 def hand_over(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from app.db import table
+from app.leads.models import Lead
 
-LEAD = table("leads")
+LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
 
 
 def name_of(leads: sa.FromClause = LEAD) -> sa.ColumnElement[str]:

@@ -7,10 +7,13 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.db import json_object, rows_of, table
+from app.db import json_object, rows_of
+from app.leads.models import Lead
+from app.sales.models import Handoff
 from app.tracking.recording import record_for
 
-HANDOFF, LEAD = table("handoffs"), table("leads")
+HANDOFF: sa.Table = Handoff.__table__  # type: ignore[assignment]
+LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
 
 
 def run_once(session: Session, now: datetime) -> int:

@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.db import table
+from app.accounts.models import User
+from app.leads.models import Lead
 from app.sales.models import Handoff, Task
 from app.tracking.recording import record
 
-TASK, LEAD, USER = table("tasks"), table("leads"), table("users")
+TASK: sa.Table = Task.__table__  # type: ignore[assignment]
+LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
+USER: sa.Table = User.__table__  # type: ignore[assignment]
 LEAD_OWNER = "lead_owner"
 
 
@@ -82,29 +85,20 @@ def add(
 def finish(session: Session, task_id: int, *, outcome: str = "", at: datetime) -> bool:
     """Tick a task off; false when it was done already."""
     done = session.execute(
-        sa.update(TASK)
-        .where(TASK.c.id == task_id, TASK.c.done_at.is_(None))
+        sa.update(Task)
+        .where(Task.id == task_id, Task.done_at.is_(None))
         .values(done_at=at, outcome=outcome[:200])
-        .returning(TASK.c.lead_id, TASK.c.title)
+        .returning(Task.lead_id, Task.title)
     ).one_or_none()
     if done:
-        record(
-            session, kind="task_done", identity_id=done.lead_id, subject=done.title, at=at, props={"outcome": outcome}
-        )
+        record(session, kind="task_done", identity_id=done.lead_id, subject=done.title, at=at, props={"outcome": outcome})
     return done is not None
 
 
 def reopen(session: Session, task_id: int) -> bool:
     """Take a tick back; false when the task was open."""
-    return bool(
-        _count(
-            session.execute(
-                sa.update(TASK)
-                .where(TASK.c.id == task_id, TASK.c.done_at.is_not(None))
-                .values(done_at=None, outcome="")
-            )
-        )
-    )
+    done = sa.update(Task).where(Task.id == task_id, Task.done_at.is_not(None)).values(done_at=None, outcome="")
+    return session.execute(done.returning(Task.id)).one_or_none() is not None
 
 
 def finish_for_handoff(session: Session, handoff_id: int, *, outcome: str, at: datetime) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flask import render_template, request, url_for
@@ -12,7 +11,7 @@ from app.accounts import auditing
 from app.accounts.guards import allow, current_user
 from app.sales import defining
 from app.sales.views.doors import LEADERS, blueprint
-from app.segments import ruling
+from app.segments import building, ruling
 from app.web import Refused, htmx, session
 
 
@@ -23,9 +22,9 @@ def definition() -> str:
     return render_template(
         "sales/definition.html",
         current=current,
-        sentence=ruling.sentence(current.rule, names) if current else "",
+        sentence=ruling.who(current.rule, names) if current else "",
         minutes=defining.answer_within(session()),
-        history=[(each, ruling.sentence(each.rule, names)) for each in defining.history(session())[:20]],
+        history=[(each, ruling.who(each.rule, names)) for each in defining.history(session())[:20]],
     )
 
 
@@ -44,13 +43,10 @@ def agree() -> Any:
 
 
 def _rule() -> dict[str, Any]:
-    try:
-        rule = json.loads(request.form.get("rule", ""))
-    except ValueError:
-        raise Refused("The conditions did not arrive whole; reload the page and try again.") from None
-    complaints = ruling.check(rule, ruling.known(session()))
-    if complaints:
-        raise Refused(complaints[0].sentence)
-    if not isinstance(rule, dict):
+    known = ruling.known(session())
+    rule = building.settled(building.given(request.form, "rule"), known)
+    if not any(rule.get(operator) for operator in ruling.OPERATORS):
         raise Refused("Add at least one condition that makes a lead ready for sales.")
+    if complaints := ruling.check(rule, known):
+        raise Refused(complaints[0].sentence)
     return rule
