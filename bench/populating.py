@@ -80,12 +80,14 @@ LEAD_TEXTS = (
     "first_name last_name job_title phone company_name country city language source search_text stage fit_grade temperature"
 ).split()
 
+EMPTY = ", ".join("''" for _ in LEAD_TEXTS)
+
 FILLS = (
     "INSERT INTO identities (id, kind, lead_id, created_at) SELECT n, 'lead', n, :now FROM numbers",
     "INSERT INTO leads (id, email, canonical_email, address_hash, score, bucket, created_at, updated_at, fields, fit, "
     f"interest, interest_grade, {', '.join(LEAD_TEXTS)}) SELECT n, 'lead' || n || '@example.com', "
     "'lead' || n || '@example.com', 'hash' || n, n * 37 % 100, n % 64, :now, :now, '{}', 0, 0, 4, "
-    f"{', '.join(["''"] * len(LEAD_TEXTS))} FROM numbers",
+    f"{EMPTY} FROM numbers",
     "INSERT INTO subscriptions (lead_id, topic_id, state, at) SELECT n, :topic, 'given', :now FROM numbers",
     "INSERT INTO enrollments (id, lead_id, campaign_id, version_id, bucket, occasion, key, state, step, visit, entered_at, "
     "arrived_at, due_at) SELECT n, n, :campaign, :version, n % 64, 't1:bench', '', 'active', 'w1', 1, :arrived, "

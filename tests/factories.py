@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.db import rows_of
+from app.engine import entering
 from app.engine.models import Campaign, Enrollment, Version
 from app.leads.creating import create_many
 from app.mail.models import Mail, MailVersion
@@ -83,6 +84,11 @@ def campaign(session: Session, given: dict[str, Any], key: str = "nurture", at: 
     made.version_id = version.id
     session.flush()
     return made
+
+
+def request(session: Session, made: Campaign, ids: list[int], at: datetime = NOW) -> None:
+    """Ask by hand that leads enter a campaign."""
+    entering.request(session, made.id, sa.select(rows(ids).c.id), at=at, reason="test")
 
 
 def states(session: Session) -> dict[str, int]:

@@ -18,6 +18,8 @@ from app.scoring import scoring
 from app.segments import refreshing
 from app.tracking.models import Event, Identity
 
+IS_NEW = sa.text("events.is_new")  # word for word as the partial index has it
+
 seen = sa.Table(
     "observed",
     sa.MetaData(),
@@ -67,7 +69,7 @@ def _take(session: Session, now: datetime, limit: int) -> int:
             Event.campaign_id,
         )
         .join(Identity, Identity.id == Event.identity_id)
-        .where(Event.is_new.is_(True), Event.at <= now)
+        .where(IS_NEW, Event.at <= now)
         .order_by(Event.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Event)
