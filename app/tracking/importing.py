@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -75,6 +75,13 @@ def run(database: Database, lines: Iterable[str]) -> Iterator[Report]:
         yield report
     if not report.lines:
         yield report
+
+
+def take(session: Session, lines: Sequence[str]) -> Report:
+    """Record a few lines within the caller's transaction; what cannot be read is reported, the rest is kept."""
+    report = Report()
+    _import(session, list(_parsed(list(enumerate(lines, 1)), report)), report)
+    return report
 
 
 def _parsed(batch: list[tuple[int, str]], report: Report) -> Iterator[Line]:
