@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import escape
 
-FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Inter, Roboto, Helvetica, Arial, sans-serif"
+FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Helvetica, Arial, sans-serif"
 PIXEL = '<img src="{{ open_url }}" width="1" height="1" alt="" style="display:block;border:0;width:1px;height:1px;overflow:hidden">'
 # What every mail shows at its foot: (name of the address, words); marketing mail shows all.
 FOOTER = (

@@ -63,7 +63,7 @@ def standing(session: Session, lead_id: int, now: datetime, *, only_public: bool
     )
 
 
-def history(session: Session, lead_id: int, limit: int = 20) -> Sequence[sa.Row[Any]]:
+def history(session: Session, lead_id: int, limit: int = 20) -> Sequence[Any]:
     """The consent records, newest first, with the name of their topic."""
     return session.execute(
         sa.select(Consent, Topic.name)

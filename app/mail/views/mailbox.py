@@ -18,16 +18,10 @@ def _mailbox() -> Mailbox:
 
 
 @blueprint.get("/mailbox")
-def mailbox() -> str:
-    return _page(None)
-
-
 @blueprint.get("/mailbox/<int:number>")
-def letter(number: int) -> str:
-    return _page(_opened(number))
-
-
-def _page(opened: Opened | None) -> str:
+def mailbox(number: int | None = None) -> str:
+    """The list, and beside it one mail."""
+    opened = None if number is None else _opened(number)
     search = request.args.get("q", "")
     box = _mailbox()
     letters = box.letters(search=search, before=request.args.get("before", type=int), limit=PAGE + 1)

@@ -17,7 +17,6 @@ from app.tracking.views import PIXEL
 from app.web import database, policy, session
 
 blueprint = Blueprint("mail_recipients", __name__)
-GONE = "This address is not one of ours, or it was cut off. Open the link in the mail again."
 
 
 @blueprint.get("/c/<token>/<int:place>")
@@ -28,7 +27,7 @@ def click(token: str, place: int) -> Response:
         message = reacting.message_of(writing, "click", token)
         link = reacting.link_of(writing, message, place) if message else None
         if message is None or link is None:
-            return _gone()
+            abort(404)
         evidence = None if guards.objects() else guards.evidence("click")
         done = reacting.click(
             writing, message, place, link, at=clock.now(), evidence=evidence, remembered=guards.remembered()
@@ -62,7 +61,7 @@ def in_browser(token: str) -> Response:
     """The mail as a page, as it was written for this recipient."""
     message = reacting.message_of(session(), "view", token)
     if message is None or not (message.inputs or {}):
-        return _gone()
+        abort(404)
     return document(_words(message))
 
 
@@ -101,7 +100,7 @@ def why(token: str) -> Response:
     """Why am I getting this? The campaign, the topic, the consent, and how to change it."""
     message = reacting.message_of(session(), "why", token)
     if message is None:
-        return _gone()
+        abort(404)
     reason = reacting.why(session(), message)
     topic = session().get(Topic, message.topic_id) if message.topic_id else None
     consent = queries.origin(session(), reason.lead.id, message.topic_id) if reason.lead else None
@@ -115,8 +114,3 @@ def why(token: str) -> Response:
             pages=links.pages(message.id),
         )
     )
-
-
-def _gone() -> Response:
-    abort(404)
-    return make_response(GONE)
