@@ -112,10 +112,10 @@ def _gate() -> Response | None:
 def _to_sign_in() -> Response:
     if is_api():
         raise Refused("Send a valid API token as the header Authorization: Bearer …", 401)
-    if request.method in SAFE_METHODS and not htmx.is_fragment():
+    if request.method in SAFE_METHODS and not htmx.is_scripted():
         wanted = request.full_path.rstrip("?")
         return htmx.redirect(url_for("accounts.sign_in", next=None if wanted == "/" else wanted))
-    if htmx.is_fragment():
+    if htmx.is_scripted():
         response = htmx.redirect(url_for("accounts.sign_in", next=htmx.came_from()))
         response.status_code = 401
         return response

@@ -60,7 +60,7 @@ def say(sentence: str, status: int, reference: str = "") -> Response:
     transaction.abandon()
     if request.path.startswith("/api/"):
         return make_response(jsonify(error=sentence), status)
-    if htmx.is_fragment():
+    if htmx.is_scripted():
         return _fragment(sentence, status)
     title = TITLES.get(status, "That did not work")
     page = render_template("errors/error.html", title=title, sentence=sentence, code=status, reference=reference)

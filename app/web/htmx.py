@@ -21,6 +21,12 @@ def is_fragment() -> bool:
     return request.headers.get("HX-Request-Type") == "partial"
 
 
+def is_scripted() -> bool:
+    """Whether htmx asked, also for the whole body: then a redirect or a refusal is for the script to act on."""
+    is_htmx = request.headers.get("HX-Request") == "true" and "HX-Boosted" not in request.headers
+    return is_htmx or is_fragment()
+
+
 def answer(page: str, fragment: str, **values: Any) -> str:
     """The fragment for htmx, the page that includes it for everybody else."""
     return render_template(fragment if is_fragment() else page, **values)
@@ -38,7 +44,7 @@ def trigger(event: str, detail: dict[str, Any] | None = None) -> None:
 
 def redirect(url: str) -> Response:
     """Go to another page of ours."""
-    if not is_fragment():
+    if not is_scripted():
         return make_response(see_other(url, 303))
     response = make_response("", 200)
     response.headers["HX-Redirect"] = url
@@ -47,7 +53,7 @@ def redirect(url: str) -> Response:
 
 def refresh() -> Response:
     """Show the present page again, as it is now."""
-    if not is_fragment():
+    if not is_scripted():
         return make_response(see_other(came_from(), 303))
     response = make_response("", 200)
     response.headers["HX-Refresh"] = "true"
@@ -85,7 +91,7 @@ def _speak(response: Response) -> Response:
     response.vary.add("HX-Request-Type")
     toasts: list[tuple[str, Tone]] = g.get("toasts", [])
     is_leaving = "HX-Redirect" in response.headers or "HX-Refresh" in response.headers
-    if is_leaving or not is_fragment():
+    if is_leaving or not is_scripted():
         for text, tone in toasts:
             flash(text, tone)
         return response

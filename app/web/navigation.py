@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,13 @@ class Entry:
     icon: str
     section: str
     is_current: bool
+    badge: str = ""
+    tone: str = "blue"
+
+
+def count_with(app: Flask, counts: Callable[[], Mapping[str, tuple[str, str]]]) -> None:
+    """Let a room tell the numbers beside the entries: endpoint -> (text, tone), asked whenever the side bar is drawn."""
+    app.extensions.setdefault("trellis_counts", []).append(counts)
 
 
 def entries() -> list[Entry]:
@@ -51,14 +58,22 @@ def entries() -> list[Entry]:
     role = getattr(current_user, "role", "")
     rooms = [room for room in ROOMS if room.endpoint in current_app.view_functions and role in room.roles]
     current = _current(rooms)
-    return [Entry(room.label, room.endpoint, room.icon, room.section, room is current) for room in rooms]
+    counts: dict[str, tuple[str, str]] = {}
+    for ask in current_app.extensions.get("trellis_counts", ()):
+        counts.update(ask())
+    return [
+        Entry(room.label, room.endpoint, room.icon, room.section, room is current, *counts.get(room.endpoint, ()))
+        for room in rooms
+    ]
 
 
 def _current(rooms: list[Room]) -> Room | None:
-    """The room of this very page, else the first room of its package."""
+    """The room of this very page, else the room of its package whose address begins this one's."""
     exact = [room for room in rooms if room.endpoint == request.endpoint]
     same = [room for room in rooms if room.endpoint.partition(".")[0] == (request.blueprint or "").partition("_")[0]]
-    return next(iter(exact + _named(rooms, request.blueprint) + same), None)
+    near = exact + _named(rooms, request.blueprint) + same
+    within = [room for room in near if request.path.startswith(url_for(room.endpoint))]
+    return max(within, key=lambda room: len(url_for(room.endpoint))) if within and not exact else next(iter(near), None)
 
 
 def _named(rooms: list[Room], blueprint: str | None) -> list[Room]:

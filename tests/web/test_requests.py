@@ -105,6 +105,14 @@ def test_a_refusal_is_a_page_to_a_browser_and_a_toast_to_htmx(sign_in: SignIn) -
     assert answer.headers["HX-Reswap"] == "none"
 
 
+def test_a_change_by_htmx_on_the_whole_page_is_answered_to_the_script(sign_in: SignIn) -> None:
+    whole = {"HX-Request": "true", "HX-Request-Type": "full"}
+    answer = sign_in("marketer").post("/t/refused", headers=whole)
+    assert answer.status_code == 422 and "That name is taken" in answer.headers["HX-Trigger"]
+    answer = sign_in("administrator").post("/users/99/activation", headers=whole)
+    assert answer.status_code == 404 and answer.mimetype == "text/plain"
+
+
 def test_a_toast_rides_on_the_fragment_or_waits_for_the_next_page(sign_in: SignIn) -> None:
     browser = sign_in("marketer")
     assert "Saved" in browser.post("/t/saved", headers={"HX-Request-Type": "partial"}).headers["HX-Trigger"]

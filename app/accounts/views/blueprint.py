@@ -31,7 +31,7 @@ TABS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 def settings_tabs() -> list[tuple[str, str, None, bool]]:
     """The settings pages this reader may open, for the `tabs` macro."""
     return [
-        (label, url_for(endpoint), None, request.endpoint == endpoint)
+        (label, url_for(endpoint), None, request.path == url_for(endpoint))
         for label, endpoint, roles in TABS
         if endpoint in current_app.view_functions and current_user.role in roles
     ]

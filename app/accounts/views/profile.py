@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ua_parser
 from flask import Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
@@ -11,6 +12,14 @@ from app.accounts.models import ROLES, User
 from app.accounts.views.blueprint import blueprint
 from app.accounts.views.signing import let_in
 from app.web import htmx, session
+
+
+@blueprint.app_template_filter()
+def browser_name(sent: str) -> str:
+    """The browser in words, from what it says of itself: Firefox on Windows."""
+    seen = ua_parser.parse(sent)
+    names = [part.family for part in (seen.user_agent, seen.os) if part is not None]
+    return " on ".join(names) or "Unknown browser"
 
 
 def _me() -> User:
