@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app import cli, clock
 from app.accounts.models import User
 from app.campaigns import checking, drafting, publishing, queries, statistics, text
+from app.engine.graph import Problem
 from app.engine.models import Campaign
 
 AT = click.option("--at", type=cli.instant, help="The time it happens at; default: now.")
@@ -36,7 +37,7 @@ def _file(path: str) -> text.Text:
         cli.refuse(f"{path}: {error}")
 
 
-def _said(problem: checking.Problem) -> str:
+def _said(problem: Problem) -> str:
     place = f"{problem.step}: " if problem.step else ""
     return f"{'warning' if problem.is_warning else 'error'}: {place}{problem.sentence}"
 

@@ -67,12 +67,14 @@ def _card(kind: str, type_: StepType | TriggerType) -> dict[str, Any]:
 
 def _hint(settings: type[Settings]) -> str:
     """What a card says before its settings are complete."""
+    if any(widget.kind == "arms" for widget in settings.widgets().values()):
+        return "Condition: not chosen"
     missing = [
         settings.widgets()[n].label
         for n, f in settings.model_fields.items()
         if f.is_required() and n in settings.widgets()
     ]
-    return f"Choose: {missing[0].lower()}" if missing else ""
+    return f"{missing[0]}: not chosen" if missing else ""
 
 
 def first_settings(settings: type[Settings]) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def look(item: Mapping[str, Any], names: Names, *, is_trigger: bool = False) -> 
 def _title(type_: StepType | TriggerType, given: Mapping[str, Any], names: Names) -> str:
     settings, _ = parse(type_.settings, given)
     if settings is None or type_.check(settings):
-        return _hint(type_.settings)
+        return _hint(type_.settings) or "Not finished"
     text = type_.describe(settings, names)
     return f"{text[:1].upper()}{text[1:]}"
 

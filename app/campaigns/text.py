@@ -135,7 +135,7 @@ def _where(error: ValidationError, data: dict[str, Any], places: Places) -> str:
     found: Any = data
     path = ".".join(str(part) for part in item["loc"])
     for part in item["loc"]:
-        inner = found[part] if isinstance(found, dict | list) and _has(found, part) else None
+        inner: Any = found[part] if _has(found, part) else None
         if not isinstance(inner, dict | list):
             break
         found = inner
@@ -143,7 +143,9 @@ def _where(error: ValidationError, data: dict[str, Any], places: Places) -> str:
 
 
 def _has(part: Any, name: Any) -> bool:
-    return name in part if isinstance(part, dict) else isinstance(name, int) and name < len(part)
+    if isinstance(part, list):
+        return isinstance(name, int) and name < len(part)
+    return isinstance(part, dict) and name in part
 
 
 def _step(item: dict[str, Any], places: Places) -> dict[str, Any]:

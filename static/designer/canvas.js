@@ -32,14 +32,27 @@ export class Canvas {
 
   draw() {
     const { flow } = this.designer;
+    const before = this.drawn?.cards;
     const triggers = flow.triggers.map((trigger) => trigger.id);
     this.drawn = layout(flow, window.dagre, triggers.length ? triggers : ["no-trigger"]);
     this.view.bounds = this.drawn.bounds;
+    if (before) this.stayPut(before);
     this.drawCards();
     this.drawPaths();
     this.drawMarks();
     this.showChosen();
     this.view.dispatchEvent(new Event("move"));
+  }
+
+  /** What the marketer looks at stays where it is while the rest makes room. */
+  stayPut(before) {
+    const { flow, chosen } = this.designer;
+    const anchor = [...chosen, flow.start, ...flow.triggers.map((trigger) => trigger.id)].find((id) => before.has(id) && this.drawn.cards.has(id));
+    if (!anchor) return;
+    const [old, now] = [before.get(anchor), this.drawn.cards.get(anchor)];
+    this.view.x += (old.x - now.x) * this.view.scale;
+    this.view.y += (old.y - now.y) * this.view.scale;
+    this.view.apply();
   }
 
   /** The order of the document is the order of reading, so that Tab and screen readers follow the flow. */

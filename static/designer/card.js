@@ -31,7 +31,7 @@ function foot(figures, note) {
     parts.push(el("span", {}, icon("users", "icon icon-small"), number(figures.entered), spoken(" entered. ")));
     if (figures.here) parts.push(el("span", { class: "flow-card-here" }, `${number(figures.here)} here now`));
     if (figures.result) parts.push(el("span", { class: "flow-card-result" }, figures.result));
-  } else parts.push(el("span", { class: "flow-card-quiet" }, "Not published yet"));
+  }
   if (note) parts.push(el("span", { class: "flow-card-note", title: note }, icon("note", "icon icon-small"), spoken(`Note: ${note}`)));
-  return el("span", { class: "flow-card-foot" }, parts);
+  return parts.length ? el("span", { class: "flow-card-foot" }, parts) : "";
 }

@@ -13,7 +13,8 @@ export class Keyboard {
   }
 
   key(event) {
-    if (event.defaultPrevented || event.altKey || event.target.closest("input, textarea, select, [contenteditable], dialog, [popover]:popover-open")) return;
+    if (event.defaultPrevented || event.altKey || event.target.closest("input, textarea, select, [contenteditable]")) return;
+    if (document.querySelector("dialog[open], [popover]:popover-open")) return;
     const run = event.ctrlKey || event.metaKey ? this.chord(event) : this.single(event);
     if (!run) return;
     event.preventDefault();

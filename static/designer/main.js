@@ -53,6 +53,9 @@ const buttons = {
 };
 for (const [id, run] of Object.entries(buttons)) byId(id)?.addEventListener("click", run);
 
+// a choice closes the menu it was made in
+byId("designer-menu")?.addEventListener("click", (event) => event.target.closest(".menu-item") && byId("designer-menu").hidePopover());
+
 const tools = () => {
   for (const [id, entries] of [["tool-undo", designer.history.past], ["tool-redo", designer.history.future]]) {
     if (byId(id)) byId(id).disabled = !entries.length;

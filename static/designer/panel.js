@@ -2,6 +2,8 @@
 import { counted, el, icon, number, spoken, tile } from "./dom.js";
 import { SettingsForm } from "./settings_form.js";
 
+const OVERLAID = "(max-width: 991.98px)"; // there the panel lies over the canvas
+
 export class Panel {
   constructor(root, { designer, canvas, picker, urls }) {
     Object.assign(this, { root, designer, canvas, picker, urls });
@@ -21,6 +23,8 @@ export class Panel {
     const { designer } = this;
     const ids = designer.chosen;
     document.body.classList.toggle("is-panel-open", ids.length > 0);
+    this.canvas.view.covered = ids.length && matchMedia(OVERLAID).matches ? this.root.offsetWidth : 0;
+    if (this.canvas.view.covered) this.canvas.reveal(ids[0]);
     if (ids.length === 1 && ids[0] === "campaign") return this.showCampaign();
     if (ids.length > 1) return this.showSeveral();
     const item = designer.find(ids[0]);
@@ -135,7 +139,7 @@ export class Panel {
     const name = target ? designer.titleOf(target) : to;
     const row = el("li", {}, label && drawnMany(item) ? el("span", { class: "panel-path-name" }, label) : null, el("button", { type: "button", class: "btn-link panel-path-target", dataset: { path: `jump ${port}` }, onclick: () => (designer.choose(to), this.canvas.reveal(to)) }, name));
     if (passed !== undefined) row.append(el("button", { type: "button", class: "btn-link panel-path-count", dataset: { path: `who ${port}` }, onclick: () => this.openLeads(item.id, "left", port) }, number(passed), spoken(` ${counted(passed, "lead")} went this way`)));
-    if (designer.mayEdit) row.append(el("button", { type: "button", class: "btn btn-sm", dataset: { path: `go ${port}` }, "aria-label": `Let ${label || "this path"} go on at another step`, onclick: () => this.picker.goTo(`${item.id}:${port}`) }, "Go to…"));
+    if (designer.mayEdit) row.append(el("button", { type: "button", class: "btn btn-sm", dataset: { path: `go ${port}` }, "aria-label": `Go to… another step${label ? `: path ${label}` : ""}`, onclick: () => this.picker.goTo(`${item.id}:${port}`) }, "Go to…"));
     return row;
   }
 

@@ -5,7 +5,7 @@ const [LEAST, MOST, READABLE] = [0.15, 2, 0.8];
 export class Viewport extends EventTarget {
   constructor(frame, world) {
     super();
-    Object.assign(this, { frame, world, scale: 1, x: 0, y: 0, bounds: { x: 0, y: 0, width: 0, height: 0 } });
+    Object.assign(this, { frame, world, scale: 1, x: 0, y: 0, covered: 0, bounds: { x: 0, y: 0, width: 0, height: 0 } });
     frame.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.followPointers();
     new ResizeObserver(() => this.dispatchEvent(new Event("move"))).observe(frame);
@@ -68,7 +68,7 @@ export class Viewport extends EventTarget {
       if (from < margin) return margin - from;
       return from + length > room - margin ? Math.min(margin - from, room - margin - from - length) : 0;
     };
-    const dx = shift(x * this.scale + this.x, width * this.scale, frame.width);
+    const dx = shift(x * this.scale + this.x, width * this.scale, frame.width - this.covered);
     const dy = shift(y * this.scale + this.y, height * this.scale, frame.height);
     if (!dx && !dy) return;
     this.x += dx;
