@@ -96,6 +96,9 @@ class Clockwork:
             if run_once := _find(module, "run_once"):
                 with self.database.write() as session:
                     run_once(session, now)
+        if tell := _find("app.sales.mailing", "run_once"):
+            with self.database.write() as session:
+                tell(session, now, base_url=self.config.base_url)
         with self.database.write() as session:
             limiting.forget(session, now)
             signing_in.forget(session, now)

@@ -71,12 +71,12 @@ def _plain(number: int) -> sa.ColumnElement[int]:
 
 
 def period(days: int, now: datetime, zone: str | None) -> Period:
-    """The last `days` days up to the end of today in that zone; a year is counted by weeks."""
+    """The last `days` days up to the end of today in that zone; more than a month is counted by weeks."""
     tz = zones.zone(zone)
     today = now.astimezone(tz).date()
     end = zones.instant(datetime.combine(today + DAY, time()), tz)
     start = zones.instant(datetime.combine(today + DAY - days * DAY, time()), tz)
-    return Period(days, start, end, 7 * DAY if days > 90 else DAY)
+    return Period(days, start, end, 7 * DAY if days > 30 else DAY)
 
 
 def days_of(text: str | None) -> int:

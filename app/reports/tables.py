@@ -15,6 +15,7 @@ class Column:
     label: str
     kind: str = "number"
     hint: str = ""
+    is_shown: bool = True  # False: in the file and in JSON alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from flask import Blueprint, Response, abort, render_template, request, url_for
+from flask import Blueprint, Flask, Response, abort, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
 
 from app import clock
 from app.accounts.guards import current_user
 from app.leads import exporting
-from app.reports import answers, campaigns, leads, mails, overview
+from app.reports import answers, campaigns, counting, leads, mails, overview
 from app.reports.periods import DAYS, Period, days_of, period
 from app.reports.remembering import remembered
 from app.reports.tables import Table
-from app.web import database, session
+from app.web import database, navigation, session
 from app.web.filters import reader_zone
 
 blueprint = Blueprint("reports", __name__)
 blueprints = (blueprint,)
 
 T = TypeVar("T")
+
+
+@blueprint.record_once
+def count(setup: BlueprintSetupState) -> None:
+    """The numbers beside Leads and Sales handoff in the side bar."""
+    navigation.count_with(cast(Flask, setup.app), _badges)
+
+
+def _badges() -> dict[str, tuple[str, str]]:
+    if not current_user.is_authenticated:
+        return {}
+    counts = counting.badges(database(), session(), current_user.id)
+    tones = {"leads.index": "blue", "sales.index": "orange"}
+    return {endpoint: (f"{number:,}", tones[endpoint]) for endpoint, number in counts.items() if number}
 
 
 @blueprint.get("/")
@@ -37,7 +52,7 @@ def index_csv() -> Response:
     return _csv([_once("overview", chosen, lambda: overview.overview(session(), chosen, clock.now())).table])
 
 
-@blueprint.get("/reports/campaigns", endpoint="campaigns")
+@blueprint.get("/reports", endpoint="campaigns")
 def campaign_list() -> str:
     table = _once("campaigns", None, lambda: campaigns.listed(session()))
     return render_template("reports/campaigns.html", table=table)

@@ -91,7 +91,9 @@ def finish(session: Session, task_id: int, *, outcome: str = "", at: datetime) -
         .returning(Task.lead_id, Task.title)
     ).one_or_none()
     if done:
-        record(session, kind="task_done", identity_id=done.lead_id, subject=done.title, at=at, props={"outcome": outcome})
+        record(
+            session, kind="task_done", identity_id=done.lead_id, subject=done.title, at=at, props={"outcome": outcome}
+        )
     return done is not None
 
 

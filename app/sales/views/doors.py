@@ -64,6 +64,13 @@ def is_leader() -> bool:
     return current_user.role in LEADERS
 
 
+@blueprint.app_template_filter("day_and_time")
+def day_and_time(instant: datetime) -> str:
+    """Mon 23 Nov, 13:00, on the reader's clock."""
+    there = instant.astimezone(reader_zone())
+    return f"{there:%a} {there.day} {there:%b}, {there:%H:%M}"
+
+
 @blueprint.app_template_filter("form_date")
 def form_date(instant: datetime, days: int = 0) -> str:
     """A date as an <input type="date"> takes it, in the reader's calendar, so many days later."""
