@@ -12,6 +12,7 @@ from app.db import rows_of
 from app.engine import entering
 from app.engine.models import Campaign, Enrollment, Version
 from app.leads.creating import create_many
+from app.leads.models import LeadField
 from app.mail.models import Mail, MailVersion
 from app.preferences import consenting
 from app.preferences.models import Topic
@@ -95,3 +96,9 @@ def states(session: Session) -> dict[str, int]:
     """How many enrollments are in each state."""
     counted = sa.select(Enrollment.state, sa.func.count()).group_by(Enrollment.state)
     return {state: count for state, count in session.execute(counted)}
+
+
+def field(session: Session, name: str, type_: str) -> None:
+    """A declared custom field."""
+    session.add(LeadField(name=name, label=name.title(), type=type_))
+    session.flush()

@@ -40,6 +40,7 @@ def tick_command(now: datetime | None, until: datetime | None, every: timedelta,
         cli.refuse(f"--until {until:%Y-%m-%dT%H:%MZ} lies before --now {start:%Y-%m-%dT%H:%MZ}.")
     total, ticks = TickReport(), 0
     for instant in _instants(start, until, every):
+        _keep_sales(instant)
         report, ticks = tick(cli.database(), instant), ticks + 1
         total = TickReport(*(a + b for a, b in zip(_figures(total), _figures(report), strict=True)))
         if sends:
@@ -57,6 +58,12 @@ def _instants(start: datetime, until: datetime | None, every: timedelta) -> Iter
     while until is not None and start + every <= until:
         start += every
         yield start
+
+
+def _keep_sales(instant: datetime) -> None:
+    """What the clockwork does beside the ticks: leads come back on their date, late answers are escalated."""
+    with cli.database().write() as session:
+        keeping.run_once(session, instant, base_url=settings().base_url)
 
 
 def _send(instant: datetime) -> None:

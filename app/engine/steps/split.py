@@ -41,7 +41,7 @@ def describe(settings: Split, names: Names) -> str:
 
 
 def run(batch: Batch, settings: Split) -> None:
-    drawn = chance.drawn(rows.c.lead_id, batch.campaign_key, batch.step.id)
+    drawn = chance.draw(rows.c.lead_id, batch.campaign_key, batch.step.id)
     border = 0.0
     for share in settings.shares[:-1]:
         border += share.percent
