@@ -59,7 +59,11 @@ def test_questions_go_to_declared_fields_only_and_always_include_the_address(
 def test_the_builder_adds_moves_and_removes_questions(session: Session) -> None:
     asked = forming.askable(session)
     fields = [asked[name] for name in ("first_name", "email")]
-    steps = [("add:phone", "first_name email phone"), ("up:2", "first_name phone email"), ("down:0", "phone first_name email")]
+    steps = [
+        ("add:phone", "first_name email phone"),
+        ("up:2", "first_name phone email"),
+        ("down:0", "phone first_name email"),
+    ]
     for do, expected in steps:
         fields = drafting.move(fields, do, asked)
         assert [field.name for field in fields] == expected.split()

@@ -28,7 +28,14 @@ def send(session: Session, form: Form, answers: dict[str, Any], at: datetime, **
     proof = {"medium": "form", "browser": CHROME, "network": "192.0.2.0/24", **more.pop("evidence", {})}
     with clock.at(at):
         return submitting.submit(
-            session, form, answers, at=at, evidence=proof, key=more.pop("key", None), base_url="http://t.example", **more
+            session,
+            form,
+            answers,
+            at=at,
+            evidence=proof,
+            key=more.pop("key", None),
+            base_url="http://t.example",
+            **more,
         )
 
 
@@ -46,7 +53,9 @@ def test_an_answer_makes_a_lead_and_is_an_event(session: Session, make_form: Mak
     event = session.scalars(sa.select(Event).where(Event.kind == "form_submitted")).one()
     assert (event.subject, event.identity_id, event.at, event.agent) == (form.key, lead.id, now, "human")
     assert event.props["answers"] == {"first_name": "Ada", "last_name": "Lovelace", "company_name": "Engines"}
-    assert session.scalars(sa.select(Tag.name).join(LeadTag).where(LeadTag.lead_id == lead.id)).all() == ["Guide readers"]
+    assert session.scalars(sa.select(Tag.name).join(LeadTag).where(LeadTag.lead_id == lead.id)).all() == [
+        "Guide readers"
+    ]
 
 
 def test_the_same_page_posted_twice_is_one_submission(session: Session, make_form: MakeForm, now: datetime) -> None:
@@ -124,7 +133,11 @@ def test_a_suspected_bot_is_kept_and_nothing_else_happens_until_a_person_says_ot
 
 def test_hostile_answers_are_stored_as_data(session: Session, make_form: MakeForm, now: datetime) -> None:
     form = make_form(session)
-    evil = {**ADA, "first_name": "<img src=x onerror=alert(1)>\x00\u202e", "company_name": "=HYPERLINK(1)\r\nBcc: x@y.z"}
+    evil = {
+        **ADA,
+        "first_name": "<img src=x onerror=alert(1)>\x00\u202e",
+        "company_name": "=HYPERLINK(1)\r\nBcc: x@y.z",
+    }
     lead = session.get_one(Lead, send(session, form, evil, now).lead_id)
     assert lead.first_name == "<img src=x onerror=alert(1)>"
     assert "\n" not in lead.company_name and "\r" not in lead.company_name
