@@ -12,11 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import cli, clock
-from app.engine import explaining
+from app.engine import explaining, passing
 from app.engine.models import Campaign
 from app.engine.ticking import TickReport, tick
 from app.leads import finding
 from app.leads.addresses import BadAddress
+from app.mail import delivering
+from app.web import settings
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -40,8 +42,9 @@ def tick_command(now: datetime | None, until: datetime | None, every: timedelta,
         cli.refuse(f"--until {until:%Y-%m-%dT%H:%MZ} lies before --now {start:%Y-%m-%dT%H:%MZ}.")
     total, ticks = TickReport(), 0
     for instant in _instants(start, until, every):
-        _keep_sales(instant)
+        _pass_time(instant)
         report, ticks = tick(cli.database(), instant), ticks + 1
+        _pass_time(instant)  # so that alerts of this tick are mailed with it
         total = TickReport(*(a + b for a, b in zip(_figures(total), _figures(report), strict=True)))
         if sends:
             _send(instant)
@@ -60,16 +63,14 @@ def _instants(start: datetime, until: datetime | None, every: timedelta) -> Iter
         yield start
 
 
-def _keep_sales(instant: datetime) -> None:
-    """What the clockwork does beside the ticks: leads come back on their date, late answers are escalated."""
-    with cli.database().write() as session:
-        keeping.run_once(session, instant, base_url=settings().base_url)
+def _pass_time(instant: datetime) -> None:
+    with clock.at(instant), cli.database().write() as session:
+        passing.pass_time(session, instant, base_url=settings().base_url)
 
 
 def _send(instant: datetime) -> None:
-    from flask import current_app
-
-    current_app.extensions["trellis_send"](instant)
+    with clock.at(instant):
+        delivering.send(cli.database(), settings(), now=instant, worker="cli", limit=1_000_000)
 
 
 @click.command("why")
