@@ -92,13 +92,9 @@ class Clockwork:
         if refresh_due := _find("app.segments.refreshing", "refresh_due"):
             with self.database.write() as session:
                 refresh_due(session, now=now)
-        for module in ("app.sales.escalating", "app.sales.recycling"):
-            if run_once := _find(module, "run_once"):
-                with self.database.write() as session:
-                    run_once(session, now)
-        if tell := _find("app.sales.mailing", "run_once"):
+        if keep := _find("app.sales.keeping", "run_once"):
             with self.database.write() as session:
-                tell(session, now, base_url=self.config.base_url)
+                keep(session, now, base_url=self.config.base_url)
         with self.database.write() as session:
             limiting.forget(session, now)
             signing_in.forget(session, now)
