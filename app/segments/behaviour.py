@@ -99,7 +99,9 @@ def _all_at_once(
     settings: Behaving, ctx: RuleContext, source: sa.FromClause, owners: Any, where: list[sa.ColumnElement[bool]]
 ) -> sa.ColumnElement[bool]:
     """Driven by the events: four times faster on SQLite than a question per lead."""
-    found = sa.select(owners.c.lead_id).select_from(source).where(owners.c.lead_id.is_not(None), *where)
+    found = sa.select(owners.c.lead_id).select_from(source).where(*where)
+    if settings.did != "has":
+        found = found.where(owners.c.lead_id.is_not(None))  # strangers would make every "not in" unknown
     if ctx.among is not None:
         found = found.where(owners.c.lead_id.in_(ctx.among))
     if settings.times > 1:
@@ -108,7 +110,7 @@ def _all_at_once(
 
 
 def within(ctx: RuleContext, found: sa.Select[Any], *, negated: bool = False) -> sa.ColumnElement[bool]:
-    """Whether the lead is one of those found (a SELECT of lead ids, none of them NULL).
+    """Whether the lead is one of those found: a SELECT of lead ids, none of them NULL when it is negated.
 
     PostgreSQL cannot join against NOT IN, and falls to a scan per lead once the list outgrows its memory.
     """

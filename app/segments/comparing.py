@@ -145,9 +145,13 @@ def path(column: sa.ColumnElement[Any], pattern: str) -> Predicate:
     if "*" not in pattern:
         bare = pattern.rstrip("/")
         return column.in_((bare, bare + "/"))
-    if pattern.strip("*") == "":
-        return sa.true()
-    return _like_path(column, _glob(pattern), _like(pattern))
+    prefix = pattern.partition("*")[0]
+    begins = _begins(column, prefix, prefix + LAST, _like(prefix + "*")) if prefix else sa.true()
+    is_prefix_alone = pattern.rstrip("*") == prefix
+    return begins if is_prefix_alone else sa.and_(begins, _matches(column, _glob(pattern), _like(pattern)))
+
+
+LAST = "\U0010ffff"
 
 
 def _glob(pattern: str) -> str:
@@ -158,20 +162,46 @@ def _like(pattern: str) -> str:
     return "".join("\\" + c if c in "%_\\" else "%" if c == "*" else c for c in pattern)
 
 
-class _like_path(sa.sql.functions.GenericFunction[bool]):
-    """GLOB on SQLite, where LIKE ignores case and cannot use an index; LIKE on PostgreSQL."""
-
+class _Comparison(sa.sql.functions.GenericFunction[bool]):
     type = sa.Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        return self  # as "(…) = 1", which SQLAlchemy makes of other functions, SQLite would not use the index
 
-@compiles(_like_path, "sqlite")
-def _like_path_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-    column, glob, _like = element.clauses
+
+class _begins(_Comparison):
+    """A range on SQLite, where neither LIKE nor GLOB of a parameter uses the index; LIKE on PostgreSQL."""
+
+    inherit_cache = True
+
+
+class _matches(_Comparison):
+    """GLOB on SQLite, where LIKE ignores case; LIKE on PostgreSQL."""
+
+    inherit_cache = True
+
+
+@compiles(_begins, "sqlite")
+def _begins_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    parts = list(element.clauses)
+    column, first, last = (compiler.process(part, **kw) for part in parts[:3])
+    return f"({column} >= {first} AND {column} < {last})"
+
+
+@compiles(_begins, "postgresql")
+def _begins_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
+    column, _, _, like = element.clauses
+    return f"({compiler.process(column, **kw)} LIKE {compiler.process(like, **kw)})"
+
+
+@compiles(_matches, "sqlite")
+def _matches_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    column, glob, _ = element.clauses
     return f"({compiler.process(column, **kw)} GLOB {compiler.process(glob, **kw)})"
 
 
-@compiles(_like_path, "postgresql")
-def _like_path_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
-    column, _glob, like = element.clauses
+@compiles(_matches, "postgresql")
+def _matches_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
+    column, _, like = element.clauses
     return f"({compiler.process(column, **kw)} LIKE {compiler.process(like, **kw)})"
