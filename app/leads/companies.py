@@ -42,7 +42,8 @@ def ensure_many(session: Session, wanted: Iterable[dict[str, Any]], *, at: datet
             continue
         if (domain and domain in by_domain) or (name and name.casefold() in by_name):
             continue
-        row = fresh.setdefault(domain or name.casefold(), _row(name or str(domain), domain, given, at))
+        row = _row(name or str(domain), domain, given, at)
+        fresh[domain or name.casefold()] = row
         by_name.setdefault(row["name_key"], 0)
         if domain:
             by_domain.setdefault(domain, 0)

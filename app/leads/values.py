@@ -41,6 +41,8 @@ class BadValue(ValueError):
 
 def clean(text: str, *, lines: bool = False) -> str:
     """The text in NFC, without control and direction-changing characters, spaces squeezed; line ends only if wanted."""
+    if text.isascii() and text.isprintable():  # nearly every value of a large import
+        return " ".join(text.split())
     text = _BREAKS.sub("\n", unicodedata.normalize("NFC", text))
     kept = (c for c in text if c in "\n\t" or (c not in _BIDI and unicodedata.category(c) not in {"Cc", "Cs", "Cn"}))
     joined = "".join(kept)
