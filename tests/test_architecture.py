@@ -35,11 +35,15 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+def is_program(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "__main__" in ast.dump(node.test)
+
+
 @cache
 def imports(path: Path) -> set[str]:
-    """Every module a file imports, also inside functions."""
+    """Every module a file imports, also inside functions, but not as a program of its own."""
     found: set[str] = set()
-    for node in ast.walk(tree(path)):
+    for node in (each for part in tree(path).body if not is_program(part) for each in ast.walk(part)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

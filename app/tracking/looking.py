@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.tracking import bots, recording, visitors
 
+PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+
 
 def look(
     session: Session, *, path: str, props: Mapping[str, Any], evidence: Mapping[str, Any], remembered: str | None

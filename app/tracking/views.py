@@ -15,7 +15,6 @@ from app.web import cross_site, database, session
 blueprint = Blueprint("tracking", __name__)
 blueprints = (blueprint,)
 
-PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 MOST_A_MINUTE = 600  # reports from one network; an office behind one address stays far below
 
 
@@ -75,7 +74,7 @@ def pixel() -> Response:
             path = ""
         if path:
             _look(path, props)
-    response = make_response(PIXEL)
+    response = make_response(looking.PIXEL)
     response.headers["Content-Type"] = "image/gif"
     response.headers["Cache-Control"] = "no-store"
     return _for_any_site(response)

@@ -12,8 +12,7 @@ from app.mail.models import MailVersion
 from app.outbox import Message
 from app.preferences import queries
 from app.preferences.models import Topic
-from app.tracking import guards
-from app.tracking.views import PIXEL
+from app.tracking import guards, looking
 from app.web import database, policy, session
 
 blueprint = Blueprint("mail_recipients", __name__)
@@ -48,7 +47,7 @@ def opened(token: str) -> Response:
             message = reacting.message_of(writing, "open", token)
             if message is not None:
                 reacting.opened(writing, message, at=clock.now(), evidence=guards.evidence("open"))
-    response = make_response(PIXEL)
+    response = make_response(looking.PIXEL)
     response.headers["Content-Type"] = "image/gif"
     response.headers["Cache-Control"] = "no-store"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
