@@ -8,7 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app import db
+from app import clock, db
+from app.accounts import auditing
+from app.accounts.models import Audit
 from app.leads.models import Lead
 from app.scoring import grading, model
 from app.scoring.model import DECAY, Thresholds
@@ -32,7 +34,25 @@ FADING = sa.Table(
 )
 
 
+FADED = "let interest fade"
+
+
 def run_once(session: Session, now: datetime) -> int:
+    """Let interest fade if it has not been done within a day: looking at every idle lead is too much for each tick."""
+    found = model.active(session)
+    if found is None:
+        return 0
+    of_model = sa.and_(Audit.subject_kind == "score_model", Audit.subject_id == str(found[0].id))
+    lately = sa.and_(Audit.at > now - timedelta(hours=23), Audit.at <= now)
+    if session.scalar(sa.select(Audit.id).where(of_model, Audit.action == FADED, lately).limit(1)):
+        return 0
+    count = fade(session, now)
+    with clock.at(now):
+        auditing.note(session, None, FADED, "score_model", found[0].id, {"leads": count})
+    return count
+
+
+def fade(session: Session, now: datetime) -> int:
     """Bring the interest of idle leads to what is left of it; run twice, the second run finds nothing to do."""
     found = model.active(session)
     if found is None:
@@ -76,7 +96,7 @@ def _lines(thresholds: Thresholds, now: datetime) -> sa.Select[Any]:
     capped = sa.case((idle.c.base > thresholds.caps.interest, thresholds.caps.interest), else_=idle.c.base)
     left = (capped * shares.c.share + MILLION // 2) // MILLION
     joined = idle.join(shares, shares.c.days == sa.case((over > last, last), else_=over))
-    return sa.select(idle.c.id, left - idle.c.raw, idle.c.days).select_from(joined).where(left < idle.c.raw)
+    return sa.select(idle.c.id, left - idle.c.raw, idle.c.days).select_from(joined).where(left != idle.c.raw)
 
 
 def _shares(half_life_days: int) -> sa.Subquery:

@@ -38,4 +38,6 @@ def top(session: Session, most: int = 8) -> list[Lead]:
 
 def rescored_at(session: Session) -> datetime | None:
     """When everybody was last scored anew."""
-    return session.scalar(sa.select(sa.func.max(Audit.at)).where(Audit.action == RESCORED))
+    return session.scalar(
+        sa.select(sa.func.max(Audit.at)).where(Audit.subject_kind == "score_model", Audit.action == RESCORED)
+    )

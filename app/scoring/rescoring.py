@@ -25,7 +25,7 @@ def rescore(session: Session, now: datetime) -> int:
     scoring.write_lines(session, lines)
     scoring.write_fit(session, current, everybody, now)
     changed = grading.regrade(session, everybody, now=now)
-    return max(changed, decaying.run_once(session, now))
+    return max(changed, decaying.fade(session, now))
 
 
 def _gives(rule: ScoreRule) -> sa.Select[Any]:

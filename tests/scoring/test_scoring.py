@@ -186,10 +186,10 @@ def test_interest_fades_by_half_every_half_life_after_a_while_unseen(session: Se
     ana = people.lead(session, "Ana", last_seen_at=NOW)
     scoring.change(session, EVERYBODY, 100, reason="x", at=NOW)
     for days, left in ((14, 60), (44, 30), (44, 30), (74, 15), (500, 0)):
-        decaying.run_once(session, NOW + timedelta(days=days))
+        decaying.fade(session, NOW + timedelta(days=days))
         assert lead_of(session, ana).interest == left, days
     assert lines(session, ana)[1] == ("Not seen for 44 days", -70)
-    assert decaying.run_once(session, NOW + timedelta(days=501)) == 0
+    assert decaying.fade(session, NOW + timedelta(days=501)) == 0
 
 
 def test_days_without_a_run_do_not_change_what_is_left(session: Session) -> None:
@@ -198,8 +198,15 @@ def test_days_without_a_run_do_not_change_what_is_left(session: Session) -> None
     for day in range(1, 40):
         decaying.run_once(session, NOW + timedelta(days=day))
     scoring.change(session, sa.select(Lead.id).where(Lead.id == late), 40, reason="x", at=NOW)
-    decaying.run_once(session, NOW + timedelta(days=39))
+    decaying.fade(session, NOW + timedelta(days=39))
     assert lead_of(session, daily).interest == lead_of(session, late).interest < 30
+
+
+def test_interest_is_looked_at_once_a_day_however_often_the_clock_beats(session: Session) -> None:
+    people.lead(session, "Ana", last_seen_at=NOW)
+    scoring.change(session, EVERYBODY, 40, reason="x", at=NOW)
+    later = NOW + timedelta(days=30)
+    assert [decaying.run_once(session, later + timedelta(hours=h)) for h in (0, 1, 22, 24)] == [1, 0, 0, 1]
 
 
 def test_a_changed_model_is_applied_to_all_that_happened(session: Session, standard: ScoreModel) -> None:
