@@ -26,8 +26,8 @@ _HTML = Markup(
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{subject}</title></head>'
     "<body><p>Hello,</p><p>somebody, probably you, filled in the form “{form}” of {sender} with this address{topic}.</p>"
     '<p><a href="{url}">Confirm my address</a></p>'
-    "<p>The link opens a page with a button and works for 7 days. If it was not you, do nothing: without the button "
-    "nothing is kept and you hear no more about it.</p><p>{sender}<br>{place}</p></body></html>"
+    "<p>The link opens a page with a button and works for 7 days. If it was not you, do nothing: you hear no more "
+    "about it.</p><p>{sender}<br>{place}</p></body></html>"
 )
 _TEXT = """Hello,
 
@@ -36,8 +36,7 @@ somebody, probably you, filled in the form “{form}” of {sender} with this ad
 Confirm your address here:
 {url}
 
-The link opens a page with a button and works for 7 days. If it was not you, do nothing: without the button nothing is
-kept and you hear no more about it.
+The link opens a page with a button and works for 7 days. If it was not you, do nothing: you hear no more about it.
 
 {sender}
 {place}
