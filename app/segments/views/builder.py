@@ -28,7 +28,13 @@ def draw() -> str:
     rule = building.settled(rule, known)
     if given is None:
         _tell(name, rule)
-    values = {"tree": building.drawn(rule, name, known), "kinds": building.kinds(), "suggestions": _suggestions(rule)}
+    added = request.form.get("rule_at", "") if request.form.get("rule_do") == "add" else None
+    values = {
+        "added": added,
+        "tree": building.drawn(rule, name, known),
+        "kinds": building.kinds(),
+        "suggestions": _suggestions(rule),
+    }
     return render_template("segments/_rule_builder.html", **values, **_summary(name, rule, known, in_flow))
 
 
