@@ -2,6 +2,7 @@
 import { edgeOf, edges, inDeclaredOrder, stable, stepOf } from "./graph.js";
 import { History } from "./history.js";
 import * as model from "./model.js";
+import { move } from "./moving.js";
 import { counted } from "./dom.js";
 
 const CLIP = "trellis-clip";
@@ -149,8 +150,9 @@ export class Designer extends EventTarget {
   }
 
   move(ids, edge) {
-    const result = model.move(this.flow, ids, edge, this.data.reserved);
-    this.apply({ ...result, id: undefined }, ids.length === 1 ? "Step moved" : `${ids.length} steps moved`);
+    const result = move(this.flow, ids, edge, this.data.reserved);
+    if (result.flow === this.flow) return this.say("Not moved: that place belongs to what is being moved, or steps behind it would be lost.");
+    this.apply(result, result.ids.length === 1 ? "Step moved" : `${result.ids.length} steps moved`);
   }
 
   connect(edge, to) {

@@ -2,9 +2,12 @@
 import { edgeOf, ordered, reachable, stepOf } from "./graph.js";
 
 /** A new id that no step of the flow, of the clip or of an older version (numbers up to `reserved`) has had. */
-export function freshId(flow, prefix, reserved = 0) {
+export const freshId = (flow, prefix, reserved = 0) => `${prefix}${highest(flow, reserved) + 1}`;
+
+/** The highest number of any id, or `reserved`. */
+export function highest(flow, reserved) {
   const used = [...flow.steps, ...flow.triggers].map((item) => Number(/^[a-z](\d+)$/.exec(item.id)?.[1] ?? 0));
-  return `${prefix}${Math.max(reserved, 0, ...used) + 1}`;
+  return Math.max(reserved, 0, ...used);
 }
 
 const copy = (flow) => structuredClone(flow);
@@ -16,9 +19,10 @@ function pointEdge(flow, edge, to) {
 
 /** Drop the steps that this change made unreachable; those that were unreachable before stay for the marketer to join. */
 function prune(before, after) {
-  const was = reachable(before);
+  const loose = new Set(before.steps.map((step) => step.id));
+  for (const id of reachable(before)) loose.delete(id);
   const is = reachable(after);
-  const lost = after.steps.filter((step) => was.has(step.id) && !is.has(step.id));
+  const lost = after.steps.filter((step) => !is.has(step.id) && !loose.has(step.id));
   after.steps = after.steps.filter((step) => !lost.includes(step));
   return lost.length;
 }
@@ -71,7 +75,7 @@ export function remove(flow, ids, reserved = 0) {
   return { flow: after, lost };
 }
 
-/** The chosen steps as something that can be pasted: ports that leave the choice are open (null). */
+/** The chosen steps as something that can be pasted: ports that leave the choice are open (null), parts are chained. */
 export function clip(flow, ids) {
   const chosen = new Set(ids);
   const steps = copy(flow).steps.filter((step) => chosen.has(step.id));
@@ -82,8 +86,21 @@ export function clip(flow, ids) {
       else step.next[port] = null;
     }
   }
-  const entry = steps.find((step) => !entered.has(step.id)) ?? steps[0];
-  return { entry: entry?.id, steps };
+  const entry = (steps.find((step) => !entered.has(step.id)) ?? steps[0])?.id;
+  return { entry, steps: chained(steps, entry, entered) };
+}
+
+/** Parts of a choice that do not hang together follow each other; what comes after an end is left out. */
+function chained(steps, entry, entered) {
+  for (;;) {
+    const within = reachable({ steps, start: entry });
+    const rest = steps.filter((step) => !within.has(step.id));
+    if (!rest.length) return steps;
+    const open = steps.find((step) => within.has(step.id) && Object.values(step.next).includes(null));
+    if (!open) return steps.filter((step) => within.has(step.id));
+    const port = Object.keys(open.next).find((name) => open.next[name] === null);
+    open.next[port] = (rest.find((step) => !entered.has(step.id)) ?? rest[0]).id;
+  }
 }
 
 /** Put a clip on an edge under new ids (or its own, when it is being moved). One open port goes on, others end. */
@@ -113,16 +130,6 @@ function closeOpenPorts(flow, steps, onward, reserved) {
   open.forEach(({ step, port }, index) => {
     step.next[port] = index === 0 ? onward : addExit(flow, step.id, reserved);
   });
-}
-
-/** Move steps to another edge, healing where they were. Moving to an edge of their own changes nothing. */
-export function move(flow, ids, edge, reserved = 0) {
-  const line = edgeOf(flow, edge);
-  if (!line || ids.includes(line.from) || ids.includes(line.to)) return { flow, ids, lost: 0 };
-  const taken = clip(flow, ids);
-  const healed = remove(flow, ids, reserved).flow;
-  if (!edgeOf(healed, edge)) return { flow, ids, lost: 0 };
-  return paste(healed, edge, taken, { reserved, keepIds: true });
 }
 
 /** Let a path end at an existing step: a join, or a loop when that step comes earlier. */

@@ -16,7 +16,7 @@ export function randomFlow(size, { joins, adjacent, loops }, next) {
     const at = next(open.length);
     const from = adjacent ? open.splice(Math.min(at, Math.max(0, open.length - take)), take) : [];
     while (!adjacent && from.length < take && open.length) from.push(open.splice(next(open.length), 1)[0]);
-    const arms = next(4) === 0 ? 2 + next(3) : 1;
+    const arms = next(4) === 0 ? 2 + next(2) : 1;
     const step = { id: `s${steps.length + 1}`, kind: arms > 1 ? "decide" : "wait", settings: {}, next: {} };
     for (const end of from) point(end, step.id);
     steps.push(step);
@@ -90,7 +90,7 @@ export function findFaults(layout, dagre, count) {
   for (const family of Object.values(families)) {
     const next = chance(7);
     for (let i = 0; i < count; i += 1) {
-      const flow = randomFlow(8 + next(30), family, next);
+      const flow = randomFlow(6 + next(16), family, next);
       const drawn = layout(flow, dagre, ["t1", "t2"]);
       const faults = faultsOf(flow, drawn);
       const [wrong, pairs] = turned(flow, drawn);
