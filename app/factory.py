@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from types import ModuleType
 
 import click
 from flask import Flask, Response
@@ -61,31 +60,16 @@ def _set(app: Flask, config: Config) -> None:
 
 
 def _add_rooms(app: OpenAPI) -> None:
-    for module in _modules("views"):
+    for module in layers.modules("views"):
         for blueprint in module.blueprints:
             if isinstance(blueprint, APIBlueprint):
                 app.register_api(blueprint)
             else:
                 app.register_blueprint(blueprint)
-    for command in (each for module in (serving, keeping, *_modules("cli")) for each in module.commands):
+    for command in (each for module in (serving, keeping, *layers.modules("cli")) for each in module.commands):
         app.cli.add_command(_in_context(command))
     if not any(rule.rule == "/" for rule in app.url_map.iter_rules()):
         app.add_url_rule("/", "home", _home)
-
-
-def _modules(name: str) -> list[ModuleType]:
-    import importlib, os, sys, traceback  # noqa
-
-    if not os.environ.get("TRELLIS_UNFINISHED"):
-        return layers.modules(name)
-    found = []
-    for package in layers.LAYERS:
-        try:
-            if importlib.util.find_spec(f"app.{package}.{name}"):
-                found.append(importlib.import_module(f"app.{package}.{name}"))
-        except Exception:
-            print(f"LEFT OUT app.{package}.{name}: {traceback.format_exc(limit=-1)}", file=sys.stderr)
-    return found
 
 
 def _home() -> Response:

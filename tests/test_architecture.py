@@ -155,6 +155,13 @@ SCRIPT_BANS = {
     r"\binnerHTML\s*\+?=": "text from outside would become markup; use textContent",
     r"insertAdjacentHTML|document\.write": "text from outside would become markup; use textContent",
 }
+# Pages of people who are not signed in: their views take posts from anywhere and trust no cookie.
+FOR_STRANGERS = [
+    "templates/capture/_public_form.html",
+    "templates/capture/confirmation.html",
+    "templates/preferences/preferences.html",
+    "templates/preferences/unsubscribe.html",
+]
 EXCUSED = {
     ("app/clock.py", r"\bdatetime\.(now|utcnow|today)\("),  # the one reader of time
 }
@@ -198,3 +205,14 @@ def test_every_header_of_htmx_is_named_in_one_place() -> None:
 def test_every_template_lives_with_its_package() -> None:
     folders = {path.relative_to(APP / "templates").parts[0] for path in TEMPLATES if path.parent != APP / "templates"}
     assert folders <= {*PACKAGES, "components", "errors"}
+
+
+def test_every_form_that_changes_something_carries_the_token() -> None:
+    form = re.compile(r"<form\b[^>]*method=[\"']post[\"'].*?</form>", re.DOTALL | re.IGNORECASE)
+    bare = [
+        str(path.relative_to(APP))
+        for path in TEMPLATES
+        for found in form.findall(path.read_text())
+        if "csrf" not in found
+    ]
+    assert sorted(set(bare)) == FOR_STRANGERS
