@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from flask import current_app
+from sqlalchemy.exc import IntegrityError
 from waitress.server import create_server
 
 from app import schema, web
@@ -53,15 +54,20 @@ def _prepare(ctx: click.Context) -> None:
     is_demo = web.settings().demo
     email = DEMO_EMAIL if is_demo else "admin@example.com"
     password = DEMO_PASSWORD if is_demo else passwords.invent()
-    with database().write() as session:
-        is_first = users.create_first(
-            session, email=email, name="Alex Morgan" if is_demo else "Admin", password=password
-        )
+    is_first = _first_administrator(email, "Alex Morgan" if is_demo else "Admin", password)
     demo = current_app.cli.commands.get("demo")
     if is_first and is_demo and demo is not None:
         ctx.invoke(demo)
     if is_first or is_demo:
         click.echo(f"\n  Sign in with   {email}\n  Password       {password}\n")
+
+
+def _first_administrator(email: str, name: str, password: str) -> bool:
+    try:
+        with database().write() as session:
+            return users.create_first(session, email=email, name=name, password=password) is not None
+    except IntegrityError:  # another process that starts at this moment made it, and printed its password
+        return False
 
 
 def _clockwork(duties: tuple[str, ...]) -> Clockwork | None:
