@@ -32,11 +32,15 @@ def pages(message_id: int) -> dict[str, str]:
     return {
         "click_base": f"{base}/c/{signing.token('click', message_id)}/",
         "open_url": f"{base}/o/{signing.token('open', message_id)}.gif",
-        "unsubscribe_url": f"{base}/u/{signing.token('unsubscribe', message_id)}",
+        "unsubscribe_url": unsubscribe(message_id),
         "preferences_url": f"{base}/p/{signing.token('preferences', message_id)}",
         "view_url": f"{base}/v/{signing.token('view', message_id)}",
         "why_url": f"{base}/w/{signing.token('why', message_id)}",
     }
+
+
+def unsubscribe(message_id: int) -> str:
+    return f"{base_url()}/u/{signing.token('unsubscribe', message_id)}"
 
 
 @dataclass(slots=True)

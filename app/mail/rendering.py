@@ -111,11 +111,10 @@ def _headers(facts: Facts, words: Words, message_id: str, domain: str) -> list[t
 
 def _of_list(facts: Facts, domain: str) -> list[tuple[str, str]]:
     """What mailbox providers ask of mail to many: one-click unsubscribe (RFC 8058), a list, a feedback id."""
-    unsubscribe = links.pages(facts.id)["unsubscribe_url"]
     list_id = f"<{facts.list_key}.{domain}>"
     named = f"{assembling.words(facts.list_name)}\r\n {list_id}" if facts.list_name else list_id
     return [
-        ("List-Unsubscribe", f"<{unsubscribe}>"),
+        ("List-Unsubscribe", f"<{links.unsubscribe(facts.id)}>"),
         ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
         ("List-Id", named),
         ("Feedback-ID", f"{facts.feedback}:marketing:trellis"),

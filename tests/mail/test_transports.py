@@ -1,0 +1,218 @@
+"""Every transport keeps the same promises, and SMTP knows at each step whether the server may have the mail."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.mail.mailboxes import Mailbox
+from app.mail.rendering import Envelope
+from app.mail.transports.smtp import server as read_url
+from app.mail.transporttype import TRANSPORTS, BadMailUrl, Outcome, open_transport
+
+Script = Callable[[str], str | None]
+
+
+class Sink(socketserver.ThreadingTCPServer):
+    """A mail server that does exactly what a test says: `script` maps a command to its answer, None hangs up."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(("127.0.0.1", 0), _Session)
+        self.script, self.got, self.connections = script, [], 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.server_address[1]}/?timeout=2"
+
+
+class _Session(socketserver.StreamRequestHandler):
+    server: Sink
+
+    def handle(self) -> None:
+        self.server.connections += 1
+        if not self.say(self.server.script("GREETING") or "220 sink"):
+            return
+        while line := self.rfile.readline():
+            command = line.decode().strip()
+            answer = self.server.script(command)
+            if answer is None:
+                return
+            if command.upper() == "DATA" and answer.startswith("354"):
+                self.say(answer)
+                if not self.data():
+                    return
+            elif not self.say(answer):
+                return
+
+    def data(self) -> bool:
+        lines = []
+        while (line := self.rfile.readline()) not in {b".\r\n", b""}:
+            lines.append(line)
+            if self.server.script("BODY") is None:
+                return False
+        answer = self.server.script("DOT")
+        if answer is None:
+            return False
+        self.server.got.append(b"".join(lines))
+        return self.say(answer)
+
+    def say(self, answer: str) -> bool:
+        self.wfile.write(answer.encode() + b"\r\n")
+        return not answer.startswith("421")
+
+
+def polite(**changes: str | None) -> Script:
+    """A server that takes everything, except where a command is answered otherwise."""
+    plain: dict[str, str | None] = {
+        "DATA": "354 go on",
+        "DOT": "250 2.0.0 Ok: queued as 7",
+        "BODY": "",
+        "GREETING": "220 sink",
+    }
+
+    def answer(command: str) -> str | None:
+        word = command.split(" ")[0].split(":")[0].upper()
+        return {**plain, **changes}.get(word, "250 ok")
+
+    return answer
+
+
+def envelope(
+    data: bytes = b"Subject: x\r\n\r\n.one dot\r\n.\r\nend\r\n", recipient: str = "ada@example.com"
+) -> Envelope:
+    return Envelope("<1.abc@example.com>", "b+token@example.com", recipient, data)
+
+
+@pytest.fixture
+def sink() -> Iterator[Callable[..., Sink]]:
+    made: list[Sink] = []
+
+    def make(**changes: str | None) -> Sink:
+        made.append(Sink(polite(**changes)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.shutdown()
+        each.server_close()
+
+
+def send(url: str, tmp_path: Path, what: Envelope | None = None) -> Outcome:
+    transport = open_transport(url, tmp_path)
+    try:
+        return transport.deliver(what or envelope())
+    finally:
+        transport.close()
+
+
+def test_every_transport_declares_itself_and_its_schemes() -> None:
+    kinds = TRANSPORTS.load()
+    assert set(kinds) == {"mailbox", "smtp"}
+    schemes = [scheme for kind in kinds.values() for scheme in kind.schemes]
+    assert len(schemes) == len(set(schemes))
+    assert all(kind.label for kind in kinds.values())
+
+
+@pytest.mark.parametrize("kind", ["mailbox", "smtp"])
+def test_every_transport_delivers_what_it_was_given_and_says_so(
+    kind: str, sink: Callable[..., Sink], tmp_path: Path
+) -> None:
+    server = sink()
+    url = "mailbox:" if kind == "mailbox" else server.url
+    outcome = send(url, tmp_path)
+    assert outcome.state == "sent" and outcome.reply.startswith("250")
+    if kind == "mailbox":
+        opened = Mailbox(tmp_path).open(1)
+        assert opened is not None and "one dot" in opened.source
+    else:
+        assert server.got == [b"Subject: x\r\n\r\n..one dot\r\n..\r\nend\r\n"]
+
+
+def test_the_mailbox_shows_a_mail_delivered_twice_twice(tmp_path: Path) -> None:
+    box = Mailbox(tmp_path)
+    for _ in range(2):
+        box.put(envelope(), datetime(2026, 3, 2, tzinfo=UTC))
+    assert [letter.message_id for letter in box.letters()] == ["<1.abc@example.com>"] * 2
+    assert [letter.id for letter in box.letters(search="ADA@")] == [2, 1]
+    assert box.letters(search="nobody") == []
+    assert [letter.id for letter in box.letters(before=2)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "code", "is_down"),
+    [
+        ({"RCPT": "550 5.1.1 no such user"}, "failed", "5.1.1", False),
+        ({"RCPT": "450 4.2.1 greylisted"}, "deferred", "4.2.1", False),
+        ({"MAIL": "550 5.7.1 not you"}, "failed", "5.7.1", False),
+        ({"DATA": "451 4.3.0 disk full"}, "deferred", "4.3.0", False),
+        ({"DOT": "554 5.6.0 spam"}, "failed", "5.6.0", False),
+        ({"DOT": "451 4.3.0 later"}, "deferred", "4.3.0", False),
+        ({"RCPT": "421 4.7.0 slow down"}, "deferred", "4.7.0", True),
+        ({"GREETING": "421 4.3.2 closing"}, "deferred", "", True),
+        ({"RCPT": None}, "deferred", "", True),
+        ({"DATA": None}, "deferred", "", True),
+        ({"DOT": None}, "in_doubt", "", True),
+    ],
+)
+def test_what_the_server_does_is_what_we_say(
+    sink: Callable[..., Sink], tmp_path: Path, changes: dict[str, str | None], state: str, code: str, is_down: bool
+) -> None:
+    outcome = send(sink(**changes).url, tmp_path)
+    assert (outcome.state, outcome.code, outcome.is_down) == (state, code, is_down)
+    assert outcome.reply
+
+
+def test_nobody_listening_is_said_in_one_sentence(tmp_path: Path) -> None:
+    outcome = send("smtp://127.0.0.1:1/?timeout=1", tmp_path)
+    assert (outcome.state, outcome.is_down) == ("deferred", True)
+    assert "127.0.0.1:1 cannot be reached" in outcome.reply
+
+
+def test_one_connection_serves_many_mails_and_a_dead_one_is_replaced(sink: Callable[..., Sink], tmp_path: Path) -> None:
+    server = sink()
+    transport = open_transport(server.url, tmp_path)
+    assert [transport.deliver(envelope()).state for _ in range(3)] == ["sent"] * 3
+    assert server.connections == 1
+    transport._smtp.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+    assert transport.deliver(envelope()).state == "deferred"
+    assert transport.deliver(envelope()).state == "sent"
+    assert server.connections == 2
+
+
+def test_after_a_refusal_the_connection_goes_on(sink: Callable[..., Sink], tmp_path: Path) -> None:
+    server = sink()
+    answers = iter(["550 5.1.1 no", "250 ok"])
+    plain = server.script
+    server.script = lambda command: next(answers) if command.upper().startswith("RCPT") else plain(command)
+    transport = open_transport(server.url, tmp_path)
+    assert [transport.deliver(envelope()).state for _ in range(2)] == ["failed", "sent"]
+    assert server.connections == 1
+
+
+def test_an_address_beyond_ascii_needs_a_server_that_takes_it(sink: Callable[..., Sink], tmp_path: Path) -> None:
+    outcome = send(sink().url, tmp_path, envelope(recipient="jürg@example.com"))
+    assert outcome.state == "failed" and "beyond ASCII" in outcome.reply
+
+
+def test_a_password_is_not_sent_in_the_clear() -> None:
+    to = read_url("smtp://u%40x:p%3A@mail.example.com:587/?tls=starttls")
+    assert (to.user, to.password, to.port, to.tls) == ("u@x", "p:", 587, "starttls")
+    assert read_url("smtps://mail.example.com").port == 465
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp:///x", "smtp://h:99999999", "smtp://h/?tls=maybe", "smtp://h/?what=1", "pigeon:x"]
+)
+def test_a_bad_mail_url_is_refused_with_what_to_write(url: str, tmp_path: Path) -> None:
+    with pytest.raises(BadMailUrl, match="TRELLIS_MAIL_URL"):
+        open_transport(url, tmp_path)
