@@ -14,11 +14,10 @@ from app.campaigns import queries as campaigns
 from app.engine.catalog import STEPS
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.outbox import Message
+from app.reports.mails import reactions
 from app.reports.tables import Column, Table, share
 from app.sales.models import Handoff
-from app.tracking.models import Event
 
-KINDS = ("email_opened", "email_clicked", "email_bounced", "email_complained", "consent_withdrawn")
 LIST = (
     Column("campaign", "Campaign", "text"),
     Column("state", "State", "text"),
@@ -125,17 +124,9 @@ def _add_mails(session: Session, campaign_id: int, found: dict[str, dict[str, in
     owed = sa.select(Message.step, Message.state, sa.func.count()).where(Message.campaign_id == campaign_id)
     for step, state, count in session.execute(owed.group_by(Message.step, Message.state)):
         found[step or ""]["not_sent" if state == "not_sent" else state] += count
-    machine = sa.case((Event.agent == "machine", 1), else_=0)
-    mine = (
-        sa.select(Message.step, Message.id.label("message_id"), Event.kind, sa.func.min(machine).label("machine"))
-        .join(Event, Event.message_id == Message.id)
-        .where(Message.campaign_id == campaign_id, Event.kind.in_(KINDS))
-        .group_by(Message.step, Message.id, Event.kind)
-        .subquery()
-    )
-    reacted = sa.select(mine.c.step, mine.c.kind, mine.c.machine, sa.func.count())
-    for step, kind, is_machine, count in session.execute(reacted.group_by(mine.c.step, mine.c.kind, mine.c.machine)):
-        found[step or ""][f"machine_{kind}" if is_machine else kind] += count
+    for step, counts in reactions(session, Message.step, Message.campaign_id == campaign_id).items():
+        for name in ("opened", "machine_opened", "clicked", "unsubscribed", "bounced"):
+            found[str(step or "")][name] += counts[name]
 
 
 def _add_handoffs(session: Session, campaign_id: int, found: dict[str, dict[str, int]]) -> None:
@@ -182,13 +173,13 @@ def _row(step: Mapping[str, Any], figures: Figures) -> list[Any]:
         f.get("here", 0),
         sent,
         mail("not_sent"),
-        mail("email_opened"),
-        share(mail("email_opened"), sent),
-        mail("machine_email_opened"),
-        mail("email_clicked"),
-        share(mail("email_clicked"), sent),
-        mail("consent_withdrawn"),
-        mail("email_bounced"),
+        mail("opened"),
+        share(mail("opened"), sent),
+        mail("machine_opened"),
+        mail("clicked"),
+        share(mail("clicked"), sent),
+        mail("unsubscribed"),
+        mail("bounced"),
         f.get("handed_over", 0) if is_handoff else None,
         f.get("handoff_accepted", 0) if is_handoff else None,
     ]

@@ -1,8 +1,8 @@
-"""How each mail was received: sent, opened and clicked by people, by machines, unsubscribed, bounced."""
+"""How mails were received: sent, opened and clicked by people, by machines alone, unsubscribed, bounced."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -13,73 +13,80 @@ from app.reports.periods import Period
 from app.reports.tables import Column, Table, share
 from app.tracking.models import Event
 
-KINDS = ("email_sent", "email_opened", "email_clicked", "email_bounced", "email_complained")
 COLUMNS = (
     Column("mail", "Mail", "text"),
     Column("sent", "Sent"),
-    Column("opened", "Opened", "number", "mails opened by people, in these days"),
-    Column("open_rate", "Open rate", "share"),
+    Column("opened", "Opens", "number", "mails opened by people"),
+    Column("open_rate", "Opened", "share"),
     Column("machine_opened", "Machine opens", "number", "mails only a machine opened"),
-    Column("clicked", "Clicked"),
-    Column("click_rate", "Click rate", "share"),
+    Column("clicked", "Clicks", "number", "mails clicked by people"),
+    Column("click_rate", "Clicked", "share"),
     Column("click_to_open", "Clicks per open", "share"),
     Column("unsubscribed", "Unsubscribed"),
     Column("bounced", "Bounced"),
     Column("complained", "Complained"),
 )
+REACTIONS = {
+    "email_opened": "opened",
+    "email_clicked": "clicked",
+    "consent_withdrawn": "unsubscribed",
+    "email_bounced": "bounced",
+    "email_complained": "complained",
+}
+NOTE = (
+    "The mails of these days and what became of them until now. A mail counts as opened when a person opened it, or when "
+    "it cannot be told; what only machines opened stands apart."
+)
 
 
 def report(session: Session, period: Period) -> Table:
-    """Every mail with something to tell in these days, the most sent first; two statements."""
-    counts = _events(session, period)
-    gone = _unsubscribed(session, period)
-    names = {mail.key: (mail.id, mail.name) for mail in session.execute(sa.select(Mail.id, Mail.key, Mail.name))}
-    rows = []
-    for key, seen in counts.items():
-        number, name = names[key]
-        sent, opened, clicked = seen["email_sent"], seen["email_opened"], seen["email_clicked"]
-        rows.append(
-            [
-                name,
-                sent,
-                opened,
-                share(opened, sent),
-                seen["machine_email_opened"],
-                clicked,
-                share(clicked, sent),
-                share(clicked, opened),
-                gone.get(number, 0),
-                seen["email_bounced"],
-                seen["email_complained"],
-            ]
-        )
+    """Every mail sent in these days, the most sent first; two statements."""
+    names = {mail.id: mail.name for mail in session.execute(sa.select(Mail.id, Mail.name))}
+    received = reactions(session, Message.mail_id, period.within(Message.created_at))
+    rows = [_row(names.get(mail, "Alerts and tests"), counts) for mail, counts in received.items()]
     rows.sort(key=lambda row: (-row[1], row[0]))
-    note = "A mail counts as opened when a person opened it, or it cannot be told; opens that only machines made stand apart."
-    return Table("mails", "Mails", COLUMNS, rows, note)
+    return Table("mails", "Mails", COLUMNS, rows, NOTE)
 
 
-def _events(session: Session, period: Period) -> dict[str, dict[str, int]]:
-    """How many mails had each kind of event; a mail that a person and a machine opened was opened by a person."""
-    machine = sa.func.min(sa.case((Event.agent == "machine", 1), else_=0)).label("machine")
+def _row(name: str, counts: dict[str, int]) -> list[Any]:
+    sent, opened, clicked = counts["sent"], counts["opened"], counts["clicked"]
+    return [
+        name,
+        sent,
+        opened,
+        share(opened, sent),
+        counts["machine_opened"],
+        clicked,
+        share(clicked, sent),
+        share(clicked, opened),
+        counts["unsubscribed"],
+        counts["bounced"],
+        counts["complained"],
+    ]
+
+
+def reactions(session: Session, group: Any, which: sa.ColumnElement[bool]) -> dict[Any, dict[str, int]]:
+    """What became of the sent messages of `which`, by `group`: each counts once for each reaction.
+
+    Messages are walked in order, each with its few events; the other way round took seven times as long on a million.
+    """
+    by_person = Event.agent != "machine"
+    marks = {name: sa.and_(Event.kind == kind, by_person) for kind, name in REACTIONS.items()}
+    marks["machine_opened"] = sa.and_(Event.kind == "email_opened", sa.not_(by_person))
     each = (
-        sa.select(Event.subject, Event.kind, Event.message_id, machine)
-        .where(Event.kind.in_(KINDS), Event.subject.in_(sa.select(Mail.key)), period.within(Event.at))
-        .group_by(Event.subject, Event.kind, Event.message_id)
+        sa.select(
+            sa.func.min(group).label("group"),
+            *(sa.func.max(sa.case((mark, 1), else_=0)).label(name) for name, mark in marks.items()),
+        )
+        .select_from(Message)
+        .outerjoin(Event, sa.and_(Event.message_id == Message.id, Event.kind.in_(REACTIONS)))
+        .where(Message.state == "sent", which)
+        .group_by(Message.id)
         .subquery()
     )
-    counted = sa.select(each.c.subject, each.c.kind, each.c.machine, sa.func.count())
-    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for key, kind, is_machine, count in session.execute(counted.group_by(each.c.subject, each.c.kind, each.c.machine)):
-        found[key][f"machine_{kind}" if is_machine else kind] += count
-    return found
-
-
-def _unsubscribed(session: Session, period: Period) -> dict[int, int]:
-    """By mail: how many left through it."""
-    counted = (
-        sa.select(Message.mail_id, sa.func.count(Event.message_id.distinct()))
-        .join(Message, Message.id == Event.message_id)
-        .where(Event.kind == "consent_withdrawn", period.within(Event.at))
-        .group_by(Message.mail_id)
-    )
-    return {int(mail or 0): count for mail, count in session.execute(counted)}
+    sums = {name: sa.func.sum(each.c[name]) for name in marks}
+    sums["machine_opened"] = sa.func.sum(sa.case((each.c.opened == 0, each.c.machine_opened), else_=0))
+    counted = sa.select(
+        each.c.group, sa.func.count().label("sent"), *(total.label(name) for name, total in sums.items())
+    ).group_by(each.c.group)
+    return {row.group: {name: int(row._mapping[name]) for name in ("sent", *sums)} for row in session.execute(counted)}

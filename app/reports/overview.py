@@ -15,8 +15,8 @@ from app.accounts.models import User
 from app.campaigns import queries as campaigns
 from app.engine.models import Campaign, Enrollment, Version
 from app.leads.models import Lead
-from app.mail.models import Mail
 from app.outbox import Message
+from app.reports.mails import reactions
 from app.reports.periods import Period
 from app.reports.tables import Column, Table, share
 from app.sales import defining
@@ -193,11 +193,9 @@ def _running(session: Session, period: Period) -> list[Running]:
         .limit(MOST_CAMPAIGNS)
     ).all()
     ids = [row.Campaign.id for row in found]
-    inside, handed, mails, names = (
-        _inside(session),
-        _handed(session, ids, period),
-        _mails(session, period),
-        ruling.names(session),
+    inside, handed, names = _inside(session), _handed(session, ids, period), ruling.names(session)
+    mails = reactions(
+        session, Message.campaign_id, sa.and_(Message.campaign_id.in_(ids), period.within(Message.created_at))
     )
     return [
         Running(
@@ -207,12 +205,16 @@ def _running(session: Session, period: Period) -> list[Running]:
             starts_with=campaigns.starts_with(row.flow or {}, names),
             state=row.Campaign.state,
             in_flow=inside.get(row.Campaign.id, 0),
-            open_rate=share(mails.get((row.Campaign.id, "email_opened")), mails.get((row.Campaign.id, "email_sent"))),
+            open_rate=_open_rate(mails.get(row.Campaign.id)),
             handed_over=handed.get(row.Campaign.id, 0),
             owner=row.owner,
         )
         for row in found
     ]
+
+
+def _open_rate(counts: dict[str, int] | None) -> float | None:
+    return share(counts["opened"], counts["sent"]) if counts else None
 
 
 def _inside(session: Session) -> dict[int, int]:
@@ -232,20 +234,3 @@ def _handed(session: Session, ids: list[int], period: Period) -> dict[int, int]:
         Handoff.campaign_id.in_(ids), period.within(Handoff.created_at)
     )
     return {int(number or 0): count for number, count in session.execute(counted.group_by(Handoff.campaign_id))}
-
-
-def _mails(session: Session, period: Period) -> dict[tuple[int, str], int]:
-    """Mails sent and mails opened by people, by campaign, in these days."""
-    counted = (
-        sa.select(Message.campaign_id, Event.kind, sa.func.count(Event.message_id.distinct()))
-        .join(Message, Message.id == Event.message_id)
-        .where(
-            Event.kind.in_(("email_sent", "email_opened")),
-            Event.subject.in_(sa.select(Mail.key)),
-            period.within(Event.at),
-            Event.agent != "machine",
-            Message.campaign_id.is_not(None),
-        )
-        .group_by(Message.campaign_id, Event.kind)
-    )
-    return {(int(number or 0), kind): count for number, kind, count in session.execute(counted)}

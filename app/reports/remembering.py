@@ -1,4 +1,4 @@
-"""Keeps answers that need not be exact to the second for half a minute, so that a page of figures costs the database once."""
+"""Keeps answers that need not be exact to the second: half a minute, and longer the more they cost the database."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from weakref import WeakKeyDictionary
 from app.db import Database
 
 SECONDS = 30.0
+TIMES_ITS_COST = (
+    30  # so that however large the copy, a page of figures takes at most a thirtieth of the database's time
+)
 MOST = 200
 
 T = TypeVar("T")
@@ -18,19 +21,20 @@ _kept: WeakKeyDictionary[Database, dict[Hashable, tuple[float, object]]] = WeakK
 _lock = threading.Lock()
 
 
-def remembered(database: Database, key: Hashable, ask: Callable[[], T], *, seconds: float = SECONDS) -> T:
-    """The answer given for this key on this database within the last seconds, else a new one."""
-    now = time.monotonic()
+def remembered(database: Database, key: Hashable, ask: Callable[[], T]) -> T:
+    """The answer given for this key on this database a moment ago, else a new one."""
+    began = time.monotonic()
     with _lock:
         answers = _kept.setdefault(database, {})
         found = answers.get(key)
-    if found is not None and now - found[0] < seconds:
+    if found is not None and began < found[0]:
         return found[1]  # type: ignore[return-value]
     answer = ask()
+    ended = time.monotonic()
     with _lock:
         if len(answers) >= MOST:
             answers.clear()
-        answers[key] = (now, answer)
+        answers[key] = (ended + max(SECONDS, TIMES_ITS_COST * (ended - began)), answer)
     return answer
 
 

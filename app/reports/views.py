@@ -131,7 +131,7 @@ def _period() -> Period:
 
 
 def _once(name: str, chosen: Period | None, ask: Callable[[], T]) -> T:
-    """The report as it was at most half a minute ago."""
+    """The report as it was a moment ago."""
     return remembered(database(), (name, chosen), ask)
 
 

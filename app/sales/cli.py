@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app import clock
 from app.accounts import users
 from app.cli import database, instant, json_option, refuse, say
-from app.sales import answering, queries, tasking
+from app.sales import answering, queries, staffing, tasking
 from app.sales.models import Handoff, Task
 
 by_option = click.option("--by", "email", required=True, help="The address of the person who answers.")
@@ -44,6 +44,19 @@ def list_handoffs(state: str, email: str | None, as_json: bool) -> None:
         for r in rows
     )
     say(rows, as_json, lambda: "\n".join(lines) or "No handoffs here.")
+
+
+@handoffs.command("rep")
+@click.argument("email")
+@click.option("--team", default="", help="The team whose leads they take.")
+@click.option("--weight", type=click.IntRange(1, 100), default=1, help="Their share of a round robin.")
+@json_option
+def take_leads(email: str, team: str, weight: int, as_json: bool) -> None:
+    """Let the user EMAIL take leads from sales handoffs."""
+    with database().write() as session:
+        user_id = _user(session, email)
+        staffing.enlist(session, user_id, team=team, weight=weight)
+    say({"email": email, "team": team, "weight": weight}, as_json, f"{email} takes leads now.")
 
 
 @handoffs.command()
