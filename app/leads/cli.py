@@ -26,7 +26,11 @@ def group() -> None:
 
 @group.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--mapping", default="", help='JSON of column to field, or a file of it, such as {"E-Mail": "email"}; guessed if left out.')
+@click.option(
+    "--mapping",
+    default="",
+    help='JSON of column to field, or a file of it, such as {"E-Mail": "email"}; guessed if left out.',
+)
 @click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
 @click.option("--no-overwrite", is_flag=True, help="Only fill what is empty in leads that are known.")
 @click.option("--tag", "tags", multiple=True, help="A tag for all; may be repeated.")
@@ -34,8 +38,12 @@ def group() -> None:
 @click.option("--consent-source", default="", help="Where they agreed.")
 @click.option("--wording", default="", help="What they read when they agreed.")
 @click.option("--encoding", default="", help="Found out if left out.")
-@click.option("--header/--no-header", "has_header", default=None, help="Whether the first row holds names; found out if left out.")
-@click.option("--refused", type=click.Path(dir_okay=False, path_type=Path), help="Write the refused rows with reasons here.")
+@click.option(
+    "--header/--no-header", "has_header", default=None, help="Whether the first row holds names; found out if left out."
+)
+@click.option(
+    "--refused", type=click.Path(dir_okay=False, path_type=Path), help="Write the refused rows with reasons here."
+)
 @at_option
 @json_option
 def import_file(
@@ -63,8 +71,10 @@ def import_file(
     say(answer, as_json, "\n".join([text, *(f"  Row {r['row']}: {r['reason']}" for r in report.refusals[:20])]))
 
 
-def _import(file: Path, table: reading.Table, mapping: dict[str, str], options: importing.Options, refused: Path | None, at: Any) -> importing.Report:
-    from app.leads.exporting import csv_lines  # noqa: PLC0415
+def _import(
+    file: Path, table: reading.Table, mapping: dict[str, str], options: importing.Options, refused: Path | None, at: Any
+) -> importing.Report:
+    from app.leads.exporting import csv_lines
 
     with database().write() as session:
         row = importing.start(session, file.name, "", rows=table.count(), user_id=None, at=at or clock.now())
@@ -86,7 +96,9 @@ def _mapping(text: str) -> dict[str, str]:
     try:
         given = json.loads(Path(text).read_text("utf-8") if not text.lstrip().startswith("{") else text)
     except (OSError, ValueError):
-        refuse('The mapping is not JSON; write it as {"E-Mail": "email", "Name": "full_name"} or name a file with that.')
+        refuse(
+            'The mapping is not JSON; write it as {"E-Mail": "email", "Name": "full_name"} or name a file with that.'
+        )
     if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
         refuse("The mapping is an object of column names and field names.")
     return given
@@ -97,14 +109,21 @@ def _mapping(text: str) -> dict[str, str]:
 @json_option
 def show(who: str, as_json: bool) -> None:
     """One lead: profile, score, tags and the newest events. WHO is an address or a number."""
-    from zoneinfo import ZoneInfo  # noqa: PLC0415
+    from zoneinfo import ZoneInfo
 
     with database().read() as session:
         lead = _one(session, who)
         story = queries.story(session, lead.id, before=None, kinds=None, zone=ZoneInfo("UTC"), now=clock.now())
         tags = [tag.key for tag in queries.tags(session, lead.id)]
-        answer = _plain(lead) | {"fields": lead.fields, "tags": tags, "events": [_moment(m) for day in story.days for m in day.moments]}
-    lines = [f"{answer['name']} <{lead.email or 'no address'}>", f"  {lead.stage}, score {lead.score} ({lead.temperature}), owner {lead.owner_id or 'nobody'}"]
+        answer = _plain(lead) | {
+            "fields": lead.fields,
+            "tags": tags,
+            "events": [_moment(m) for day in story.days for m in day.moments],
+        }
+    lines = [
+        f"{answer['name']} <{lead.email or 'no address'}>",
+        f"  {lead.stage}, score {lead.score} ({lead.temperature}), owner {lead.owner_id or 'nobody'}",
+    ]
     say(answer, as_json, "\n".join(lines + [f"  {m['at']:%Y-%m-%d %H:%M}  {m['title']}" for m in answer["events"]]))
 
 
@@ -121,7 +140,14 @@ def list_all(q: str, segment: str, stage: str, tag: str, limit: int, as_json: bo
     with database().read() as session:
         rows = session.execute(listing.query(session, wanted).order_by(Lead.id).limit(limit)).all()
     found = [_plain(lead) for lead, _ in rows]
-    say(found, as_json, lambda: "\n".join(f"{f['id']:>8}  {f['email'] or '-':40}  {f['score']:>3}  {f['stage']}" for f in found) or "Nobody matches.")
+    say(
+        found,
+        as_json,
+        lambda: (
+            "\n".join(f"{f['id']:>8}  {f['email'] or '-':40}  {f['score']:>3}  {f['stage']}" for f in found)
+            or "Nobody matches."
+        ),
+    )
 
 
 @group.command("tag")
@@ -134,7 +160,11 @@ def tag_one(who: str, tag: str, remove: bool, at: Any, as_json: bool) -> None:
     """Tag a lead, or every member of a segment: WHO is an address, a number, or segment:KEY."""
     with database().write() as session:
         try:
-            leads = listing.ids(session, listing.Wanted(segment=who[8:])) if who.startswith("segment:") else sa.select(Lead.id).where(Lead.id == _one(session, who).id)
+            leads = (
+                listing.ids(session, listing.Wanted(segment=who[8:]))
+                if who.startswith("segment:")
+                else sa.select(Lead.id).where(Lead.id == _one(session, who).id)
+            )
             key = tagging.ensure(session, tag).key
             count = (tagging.remove if remove else tagging.add)(session, leads, key, at=at or clock.now())
         except BadValue as problem:
@@ -151,7 +181,9 @@ def merge(survivor: str, merged: str, at: Any, as_json: bool) -> None:
     """Make MERGED a part of SURVIVOR."""
     with database().write() as session:
         try:
-            done = merging.merge(session, _one(session, survivor).id, _one(session, merged).id, user_id=None, at=at or clock.now())
+            done = merging.merge(
+                session, _one(session, survivor).id, _one(session, merged).id, user_id=None, at=at or clock.now()
+            )
         except merging.BadMerge as problem:
             refuse(str(problem))
         answer = {"merge": done.id, "survivor": done.survivor_id, "merged": done.merged_id}
@@ -166,7 +198,9 @@ def unmerge(who: str, at: Any, as_json: bool) -> None:
     """Undo the newest merge into this lead."""
     with database().write() as session:
         lead = _one(session, who)
-        newest = sa.select(Merge.id).where(Merge.survivor_id == lead.id, Merge.undone_at.is_(None)).order_by(Merge.id.desc())
+        newest = (
+            sa.select(Merge.id).where(Merge.survivor_id == lead.id, Merge.undone_at.is_(None)).order_by(Merge.id.desc())
+        )
         try:
             done = merging.unmerge(session, session.scalar(newest.limit(1)) or 0, at=at or clock.now())
         except merging.BadMerge as problem:
@@ -200,7 +234,9 @@ def _one(session: Session, who: str) -> Lead:
 def _plain(lead: Lead) -> dict[str, Any]:
     names = ("id", "email", "first_name", "last_name", "job_title", "phone", "company_name", "country", "city", "language", "zone", "source",
              "stage", "fit", "interest", "score", "fit_grade", "interest_grade", "temperature", "owner_id", "created_at", "last_seen_at")  # fmt: skip
-    return {"name": f"{lead.first_name} {lead.last_name}".strip() or lead.email} | {name: getattr(lead, name) for name in names}
+    return {"name": f"{lead.first_name} {lead.last_name}".strip() or lead.email} | {
+        name: getattr(lead, name) for name in names
+    }
 
 
 def _moment(moment: telling.Moment) -> dict[str, Any]:

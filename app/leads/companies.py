@@ -128,8 +128,7 @@ def _known(session: Session, domains: set[str], names: set[str]) -> tuple[dict[s
         by_domain = {str(domain): company_id for domain, company_id in rows}
     if names:
         asked = rows_of([[n] for n in names], value=sa.Text())
-        rows = session.execute(
-            sa.select(Company.name_key, Company.id).join(asked, Company.name_key == asked.c.value).order_by(Company.id.desc())
-        )
-        by_name = {key: company_id for key, company_id in rows}  # the oldest of a name wins
+        alike = sa.select(Company.name_key, Company.id).join(asked, Company.name_key == asked.c.value)
+        found = session.execute(alike.order_by(Company.id.desc()))
+        by_name = {str(key): company_id for key, company_id in found}  # the oldest of a name wins
     return by_domain, by_name

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import signing
-from app.db import BUCKETS, Instant, rows_of
+from app.db import BUCKETS, Instant, rows_of, table
 from app.leads import companies, fields, finding, updating
 from app.leads.addresses import BadAddress, as_given, canonical
 from app.leads.models import Lead
@@ -107,7 +107,7 @@ def insert(session: Session, ready: Sequence[dict[str, Any]], *, source: str, at
         | {"created_at": row["at"] or at, "updated_at": row["at"] or at}
         for lead_id, company_id, row in zip(ids, linked, ready, strict=True)
     ]
-    session.execute(sa.insert(Lead.__table__), leads)
+    session.execute(sa.insert(table("leads")), leads)
     born = rows_of(
         [[lead["id"], lead["created_at"], lead["source"]] for lead in leads],
         lead_id=sa.BigInteger(), at=Instant(), source=sa.Text(),

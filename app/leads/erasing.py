@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app import signing
 from app.db import table
 from app.leads.models import Lead
-from app.tracking.models import Event, Identity
+from app.tracking.models import Identity
 
 # What is blanked in each table that holds rows of a lead; a table that is in neither list makes a test fail.
 BLANKED: dict[str, dict[str, Any]] = {
@@ -56,7 +56,17 @@ def _everybody(session: Session, lead_id: int) -> list[int]:
 
 
 def _blank(at: datetime) -> dict[str, Any]:
-    texts = ("first_name", "last_name", "job_title", "phone", "company_name", "country", "city", "language", "search_text")
+    texts = (
+        "first_name",
+        "last_name",
+        "job_title",
+        "phone",
+        "company_name",
+        "country",
+        "city",
+        "language",
+        "search_text",
+    )
     nothing = ("email", "canonical_email", "address_hash", "zone", "inferred_zone", "company_id", "owner_id")
     return {**dict.fromkeys(texts, ""), **dict.fromkeys(nothing), "fields": {}, "erased_at": at, "updated_at": at}
 
@@ -88,7 +98,7 @@ def _forget_attached(session: Session, ids: list[int], at: datetime) -> None:
 
 def _forget_history(session: Session, ids: list[int]) -> None:
     mine = sa.select(Identity.id).where(Identity.lead_id.in_(ids) | Identity.id.in_(ids))
-    events = Event.__table__
+    events = table("events")
     owned = events.c.identity_id.in_(mine)
     session.execute(sa.update(events).where(owned, events.c.kind.not_in(ANONYMOUS_PROPS)).values(props={}))
     session.execute(sa.update(events).where(owned).values(evidence=None))

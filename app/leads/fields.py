@@ -69,9 +69,10 @@ def column(name: str, kind: str, leads: sa.FromClause | None = None) -> sa.Colum
     if name in table.c:
         return table.c[name]
     member = table.c.fields[name]
-    if kind == "number":
-        return member.as_float()
-    return member.as_boolean() if kind == "switch" else member.as_string()
+    typed: sa.ColumnElement[Any] = (
+        member.as_float() if kind == "number" else member.as_boolean() if kind == "switch" else member.as_string()
+    )
+    return typed
 
 
 def check(values: Mapping[str, Any], known: Mapping[str, LeadField]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def survivor(session: Session, lead: Lead | None) -> Lead | None:
     return None
 
 
-def living() -> sa.Select[tuple[int]]:
+def living() -> sa.Select[int]:
     """Every lead that is somebody: neither merged into another nor erased."""
     return sa.select(Lead.id).where(is_living())
 

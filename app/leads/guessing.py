@@ -41,14 +41,16 @@ GOOD = 88.0
 SHARE = 0.6
 
 
-def mapping(
-    columns: Sequence[str], samples: Sequence[Sequence[str]], known: Mapping[str, LeadField]
-) -> dict[str, str]:
+def mapping(columns: Sequence[str], samples: Sequence[Sequence[str]], known: Mapping[str, LeadField]) -> dict[str, str]:
     """column -> field, "" where none fits; every field once."""
     wanted = {field: [_plain(a) for a in names.split(",")] for field, names in ALIASES.items()}
     wanted |= {name: [_plain(field.label), _plain(name)] for name, field in known.items()}
     scored = sorted(
-        ((_likeness(column, names), -place, field) for place, column in enumerate(columns) for field, names in wanted.items()),
+        (
+            (_likeness(column, names), -place, field)
+            for place, column in enumerate(columns)
+            for field, names in wanted.items()
+        ),
         reverse=True,
     )
     chosen: dict[int, str] = {}
@@ -84,7 +86,9 @@ def _address_column(columns: Sequence[str], samples: Sequence[Sequence[str]]) ->
         if cells and hits / len(cells) >= SHARE:
             shares.append(place)
     named = [place for place in shares if _plain(columns[place]) in {_plain(a) for a in ALIASES["email"].split(",")}]
-    owner = [place for place in shares if _plain(columns[place]) not in {_plain(a) for a in ALIASES["owner"].split(",")}]
+    owner = [
+        place for place in shares if _plain(columns[place]) not in {_plain(a) for a in ALIASES["owner"].split(",")}
+    ]
     return next(iter(named or owner), None)
 
 

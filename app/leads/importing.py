@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.accounts.models import User
-from app.db import Database, rows_of
+from app.db import Database, rows_of, table
 from app.leads import creating, fields, finding, guessing, reading, tagging, updating
 from app.leads.addresses import canonical
 from app.leads.models import Import, ImportRefusal, Lead
@@ -104,14 +104,18 @@ def check_mapping(session: Session, table: reading.Table, mapping: Mapping[str, 
     if twice:
         raise BadValue(f"Two columns are mapped to “{label(session, twice)}”; keep one of them.")
     if "email" not in chosen:
-        raise BadValue("No column is mapped to Email; choose the one that holds the address, so that nobody comes in twice.")
+        raise BadValue(
+            "No column is mapped to Email; choose the one that holds the address, so that nobody comes in twice."
+        )
 
 
 def label(session: Session, name: str) -> str:
     return guessing.EXTRA.get(name) or fields.labels(session).get(name, (name, ""))[0]
 
 
-def plan(session: Session, table: reading.Table, mapping: Mapping[str, str], rows: Sequence[Row], options: Options) -> Plan:
+def plan(
+    session: Session, table: reading.Table, mapping: Mapping[str, str], rows: Sequence[Row], options: Options
+) -> Plan:
     """Check a batch of rows against the fields and the leads there are; nothing is written."""
     made = Plan()
     declared = fields.declared(session)
@@ -154,7 +158,11 @@ def living(session: Session, addresses: Sequence[str]) -> dict[str, int]:
     if not found:
         return {}
     asked = rows_of([[i] for i in found.values()], lead_id=sa.BigInteger())
-    moved = set(session.scalars(sa.select(Lead.id).join(asked, asked.c.lead_id == Lead.id).where(Lead.merged_into_id.is_not(None))))
+    moved = set(
+        session.scalars(
+            sa.select(Lead.id).join(asked, asked.c.lead_id == Lead.id).where(Lead.merged_into_id.is_not(None))
+        )
+    )
     for address, lead_id in found.items():
         if lead_id in moved:
             survivor = finding.by_id(session, lead_id)
@@ -176,13 +184,19 @@ def carry_out(session: Session, made: Plan, options: Options, *, source: str, at
     for tag, addresses in made.tags.items():
         tagging.add(session, _set([made.known[a] for a in addresses]), tagging.ensure(session, tag).key, at=at)
     for owner, addresses in made.owners.items():
-        updating.set_owner(session, _set(_without_owner(session, [made.known[a] for a in addresses], options.overwrite)), owner, at=at)
+        updating.set_owner(
+            session, _set(_without_owner(session, [made.known[a] for a in addresses], options.overwrite)), owner, at=at
+        )
     if options.topic:
-        _consent[0](session, everybody, options.topic, source=options.consent_source or source, at=at, wording=options.wording)
+        _consent[0](
+            session, everybody, options.topic, source=options.consent_source or source, at=at, wording=options.wording
+        )
     return len(ids), len(changed)
 
 
-def dry_run(session: Session, table: reading.Table, mapping: Mapping[str, str], options: Options, most: int = 100) -> Report:
+def dry_run(
+    session: Session, table: reading.Table, mapping: Mapping[str, str], options: Options, most: int = 100
+) -> Report:
     """What an import of this file would do, without doing it."""
     report, seen = Report(), set[str]()
     for batch in _batches(table.rows()):
@@ -207,19 +221,29 @@ def run(database: Database, import_id: int, path: Path, *, at: datetime | None =
     try:
         table = open_file(path, options)
         for batch in _batches(islice(table.rows(), done, None)):
-            if not _run_batch(database, import_id, table, mapping, options, batch, done, source, at or clock.now(), report):
+            if not _run_batch(
+                database, import_id, table, mapping, options, batch, done, source, at or clock.now(), report
+            ):
                 return report
             done += len(batch)
         _finish(database, import_id, DONE, at or clock.now())
     except (reading.BadFile, BadValue, OSError) as problem:
         _finish(database, import_id, FAILED, at or clock.now(), str(problem))
     except Exception:
-        _finish(database, import_id, FAILED, at or clock.now(), "Something went wrong on our side; what was done so far is kept. Go on, or tell your administrator.")
+        _finish(
+            database,
+            import_id,
+            FAILED,
+            at or clock.now(),
+            "Something went wrong on our side; what was done so far is kept. Go on, or tell your administrator.",
+        )
         raise
     return report
 
 
-def start(session: Session, file_name: str, stored_name: str, *, rows: int, user_id: int | None, at: datetime) -> Import:
+def start(
+    session: Session, file_name: str, stored_name: str, *, rows: int, user_id: int | None, at: datetime
+) -> Import:
     """Remember a file that was brought."""
     row = Import(
         file_name=file_name[:200], stored_name=stored_name, state="uploaded", rows_count=rows, user_id=user_id, created_at=at
@@ -229,12 +253,16 @@ def start(session: Session, file_name: str, stored_name: str, *, rows: int, user
     return row
 
 
-def begin(session: Session, import_id: int, columns: Sequence[str], mapping: Mapping[str, str], options: Options) -> bool:
+def begin(
+    session: Session, import_id: int, columns: Sequence[str], mapping: Mapping[str, str], options: Options
+) -> bool:
     """Let the import run; False when it runs already or is over."""
     ready = sa.and_(Import.id == import_id, Import.state.in_(("uploaded", FAILED)))
     kept = options.stored() | {"columns": list(columns)}
-    statement = sa.update(Import).where(ready).values(
-        state=RUNNING, mapping=dict(mapping), options=kept, error="", finished_at=None
+    statement = (
+        sa.update(Import)
+        .where(ready)
+        .values(state=RUNNING, mapping=dict(mapping), options=kept, error="", finished_at=None)
     )
     return bool(session.connection().execute(statement).rowcount)
 
@@ -290,19 +318,26 @@ def _run_batch(
 
 def _advance(session: Session, import_id: int, done: int, count: int, created: int, updated: int, refused: int) -> bool:
     here = sa.and_(Import.id == import_id, Import.state == RUNNING, Import.done_count == done)
-    statement = sa.update(Import).where(here).values(
-        done_count=done + count,
-        created_count=Import.created_count + created,
-        updated_count=Import.updated_count + updated,
-        refused_count=Import.refused_count + refused,
+    statement = (
+        sa.update(Import)
+        .where(here)
+        .values(
+            done_count=done + count,
+            created_count=Import.created_count + created,
+            updated_count=Import.updated_count + updated,
+            refused_count=Import.refused_count + refused,
+        )
     )
     return bool(session.connection().execute(statement).rowcount)
 
 
 def _keep_refusals(session: Session, import_id: int, made: Plan) -> None:
-    rows = [{"import_id": import_id, "row_number": n, "reason": why, "row": _keepable(cells)} for n, why, cells in made.refusals]
+    rows = [
+        {"import_id": import_id, "row_number": n, "reason": why, "row": _keepable(cells)}
+        for n, why, cells in made.refusals
+    ]
     if rows:
-        session.execute(sa.insert(ImportRefusal.__table__), rows)
+        session.execute(sa.insert(table("import_refusals")), rows)
 
 
 def _keepable(cells: Sequence[str]) -> list[str]:
@@ -328,7 +363,9 @@ def _note_refusals(report: Report, made: Plan, most: int) -> None:
 
 def _given(cells: Sequence[str], places: Sequence[tuple[int, str]], width: int) -> dict[str, Any]:
     if len(cells) > width and any(cell.strip() for cell in cells[width:]):
-        raise BadValue(f"The row has {len(cells)} cells, but there are {width} columns; quote cells that hold the separator.")
+        raise BadValue(
+            f"The row has {len(cells)} cells, but there are {width} columns; quote cells that hold the separator."
+        )
     given = {name: cells[place].strip() for place, name in places if place < len(cells) and cells[place].strip()}
     if "\ufffd" in "".join(given.values()):
         raise BadValue("Some characters cannot be read; save the file as UTF-8, or choose its encoding.")
@@ -359,7 +396,7 @@ def _tags(text: str) -> list[str]:
 
 
 def _users(session: Session) -> dict[str, int]:
-    return {email: user_id for email, user_id in session.execute(sa.select(User.email, User.id).where(User.is_active))}
+    return dict(session.execute(sa.select(User.email, User.id).where(User.is_active)))
 
 
 def _owner(users: Mapping[str, int], text: str) -> int | None:

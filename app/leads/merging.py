@@ -17,7 +17,6 @@ from app.leads import fields, updating
 from app.leads.finding import is_living
 from app.leads.models import Lead, LeadTag, Merge
 from app.tracking import recording
-from app.tracking.models import Identity
 
 # Rows that simply change hands; all have an id.
 ATTACHED = ("notes", "score_entries", "consents", "messages", "submissions", "handoffs", "tasks", "alerts")
@@ -33,13 +32,16 @@ def merge(session: Session, survivor_id: int, merged_id: int, *, user_id: int | 
     """Make `merged_id` a part of `survivor_id`: histories joined, empty fields filled, the strictest consent kept."""
     if survivor_id == merged_id:
         raise BadMerge("A lead cannot be merged with itself; choose another one.")
-    leads = {lead.id: lead for lead in session.scalars(sa.select(Lead).where(Lead.id.in_([survivor_id, merged_id]), is_living()))}
+    leads = {
+        lead.id: lead
+        for lead in session.scalars(sa.select(Lead).where(Lead.id.in_([survivor_id, merged_id]), is_living()))
+    }
     if len(leads) < 2:
         raise BadMerge("One of the two is gone: merged already, or erased. Reload the page.")
     survivor, merged = leads[survivor_id], leads[merged_id]
     session.flush()
     undo: dict[str, Any] = {
-        "identities": _move(session, Identity.__table__, merged_id, survivor_id),  # type: ignore[arg-type]
+        "identities": _move(session, table("identities"), merged_id, survivor_id),
         "attached": {name: _move(session, table(name), merged_id, survivor_id) for name in ATTACHED},
         "values": _complete(session, survivor, merged, at),
         "tags": _share_tags(session, survivor_id, merged_id),
@@ -67,7 +69,7 @@ def unmerge(session: Session, merge_id: int, *, at: datetime) -> Merge:
     undo = done.undo
     merged.merged_into_id = None
     session.flush()
-    _move_back(session, Identity.__table__, undo["identities"], done)  # type: ignore[arg-type]
+    _move_back(session, table("identities"), undo["identities"], done)
     for name, ids in undo["attached"].items():
         _move_back(session, table(name), ids, done)
     _put_back(session, done, at)
@@ -113,11 +115,17 @@ def _move_back(session: Session, rows: sa.Table, ids: Sequence[int], done: Merge
 def _complete(session: Session, survivor: Lead, merged: Lead, at: datetime) -> dict[str, Any]:
     """Fill what the survivor lacks; the names filled, to be emptied again by an undo."""
     lacking: dict[str, Any] = {
-        name: getattr(merged, name) for name in fields.CORE if name != "email" and not getattr(survivor, name) and getattr(merged, name)
+        name: getattr(merged, name)
+        for name in fields.CORE
+        if name != "email" and not getattr(survivor, name) and getattr(merged, name)
     }
     lacking |= {name: value for name, value in merged.fields.items() if survivor.fields.get(name) in (None, "")}
     owner_before = survivor.owner_id
-    filled = updating.set_many(session, {survivor.id: lacking}, at=at, overwrite=False).get(survivor.id, []) if lacking else []
+    filled = (
+        updating.set_many(session, {survivor.id: lacking}, at=at, overwrite=False).get(survivor.id, [])
+        if lacking
+        else []
+    )
     session.refresh(survivor)
     session.refresh(merged)
     survivor.owner_id = survivor.owner_id or merged.owner_id
@@ -129,7 +137,9 @@ def _complete(session: Session, survivor: Lead, merged: Lead, at: datetime) -> d
 
 def _share_tags(session: Session, survivor_id: int, merged_id: int) -> list[int]:
     had = set(session.scalars(sa.select(LeadTag.tag_id).where(LeadTag.lead_id == survivor_id)))
-    gained = [tag for tag in session.scalars(sa.select(LeadTag).where(LeadTag.lead_id == merged_id)) if tag.tag_id not in had]
+    gained = [
+        tag for tag in session.scalars(sa.select(LeadTag).where(LeadTag.lead_id == merged_id)) if tag.tag_id not in had
+    ]
     session.add_all(LeadTag(lead_id=survivor_id, tag_id=tag.tag_id, at=tag.at) for tag in gained)
     return [tag.tag_id for tag in gained]
 
@@ -147,13 +157,17 @@ def _strictest(session: Session, survivor_id: int, merged_id: int, at: datetime)
         before[str(row.topic_id)] = had
         values = {"lead_id": survivor_id, "topic_id": row.topic_id, "state": row.state, "at": at}
         here = sa.and_(rows.c.lead_id == survivor_id, rows.c.topic_id == row.topic_id)
-        session.execute(sa.update(rows).where(here).values(state=row.state, at=at) if had else sa.insert(rows).values(values))
+        session.execute(
+            sa.update(rows).where(here).values(state=row.state, at=at) if had else sa.insert(rows).values(values)
+        )
     return before
 
 
 def _opt_out(session: Session, survivor_id: int, merged_id: int) -> bool:
     rows = table("opt_outs")
-    found = {row.lead_id: row for row in session.execute(sa.select(rows).where(rows.c.lead_id.in_([survivor_id, merged_id])))}
+    found = {
+        row.lead_id: row for row in session.execute(sa.select(rows).where(rows.c.lead_id.in_([survivor_id, merged_id])))
+    }
     if merged_id not in found or survivor_id in found:
         return False
     session.execute(sa.insert(rows).values(lead_id=survivor_id, reason=found[merged_id].reason, at=found[merged_id].at))
@@ -163,7 +177,11 @@ def _opt_out(session: Session, survivor_id: int, merged_id: int) -> bool:
 def _put_back(session: Session, done: Merge, at: datetime) -> None:
     undo, survivor = done.undo, session.get_one(Lead, done.survivor_id)
     filled = undo["values"]["filled"]
-    same = {n: None for n, v in filled.items() if (getattr(survivor, n) if n in fields.CORE else survivor.fields.get(n)) == v}
+    same = {
+        n: None
+        for n, v in filled.items()
+        if (getattr(survivor, n) if n in fields.CORE else survivor.fields.get(n)) == v
+    }
     if same:
         updating.set_many(session, {survivor.id: same}, at=at, overwrite=True)
         session.refresh(survivor)

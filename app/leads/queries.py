@@ -22,7 +22,14 @@ from app.tracking.models import Event, Identity
 STORY_SIZE = 60
 DEFAULT_CAPS = {"fit": 40, "interest": 60}
 # What a timeline's subject is the key of -> its table; each has the columns key and name.
-NAMED = {"mail": "mails", "form": "forms", "campaign": "campaigns", "segment": "segments", "tag": "tags", "topic": "topics"}
+NAMED = {
+    "mail": "mails",
+    "form": "forms",
+    "campaign": "campaigns",
+    "segment": "segments",
+    "tag": "tags",
+    "topic": "topics",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,10 @@ def score(session: Session, lead: Lead, now: datetime) -> Score:
     """The newest lines of the ledger, the caps of the active model, and how much the last seven days brought."""
     entries, models = table("score_entries"), table("score_models")
     reasons = session.execute(
-        sa.select(entries).where(entries.c.lead_id == lead.id).order_by(entries.c.at.desc(), entries.c.id.desc()).limit(5)
+        sa.select(entries)
+        .where(entries.c.lead_id == lead.id)
+        .order_by(entries.c.at.desc(), entries.c.id.desc())
+        .limit(5)
     ).all()
     recent = sa.select(sa.func.coalesce(sa.func.sum(entries.c.points), 0)).where(
         entries.c.lead_id == lead.id, entries.c.at >= now - timedelta(days=7)
@@ -121,7 +131,9 @@ def points(session: Session, events: Sequence[Any]) -> dict[int, int]:
         return {}
     entries = table("score_entries")
     asked = rows_of([[e.id] for e in events], event_id=sa.BigInteger())
-    query = sa.select(entries.c.event_id, sa.func.sum(entries.c.points)).join(asked, entries.c.event_id == asked.c.event_id)
+    query = sa.select(entries.c.event_id, sa.func.sum(entries.c.points)).join(
+        asked, entries.c.event_id == asked.c.event_id
+    )
     return {event_id: int(total) for event_id, total in session.execute(query.group_by(entries.c.event_id))}
 
 
@@ -139,7 +151,9 @@ def words(session: Session, events: Sequence[Any]) -> dict[tuple[str, str], str]
     found |= _users(session, events)
     noted = {e.props.get("note_id") for e in events if e.kind == "note_added"} - {None}
     if noted:
-        found |= {("note", str(i)): t for i, t in session.execute(sa.select(Note.id, Note.text).where(Note.id.in_(noted)))}
+        found |= {
+            ("note", str(i)): t for i, t in session.execute(sa.select(Note.id, Note.text).where(Note.id.in_(noted)))
+        }
     return found
 
 
@@ -150,7 +164,9 @@ def _users(session: Session, events: Sequence[Any]) -> dict[tuple[str, str], str
     known = {i for i in mentioned if isinstance(i, int)}
     if not known:
         return {}
-    return {("user", str(i)): name for i, name in session.execute(sa.select(User.id, User.name).where(User.id.in_(known)))}
+    return {
+        ("user", str(i)): name for i, name in session.execute(sa.select(User.id, User.name).where(User.id.in_(known)))
+    }
 
 
 def owners(session: Session) -> list[tuple[int, str]]:
@@ -161,7 +177,10 @@ def owners(session: Session) -> list[tuple[int, str]]:
 
 def segments(session: Session) -> list[tuple[str, str]]:
     known = table("segments")
-    return [(key, name) for key, name in session.execute(sa.select(known.c.key, known.c.name).order_by(known.c.name).limit(500))]
+    return [
+        (key, name)
+        for key, name in session.execute(sa.select(known.c.key, known.c.name).order_by(known.c.name).limit(500))
+    ]
 
 
 def all_tags(session: Session) -> list[tuple[str, str]]:
@@ -170,7 +189,9 @@ def all_tags(session: Session) -> list[tuple[str, str]]:
 
 def tags_with_counts(session: Session) -> Sequence[Any]:
     counted = sa.select(LeadTag.tag_id, sa.func.count().label("count")).group_by(LeadTag.tag_id).subquery()
-    query = sa.select(Tag, sa.func.coalesce(counted.c.count, 0).label("count")).outerjoin(counted, counted.c.tag_id == Tag.id)
+    query = sa.select(Tag, sa.func.coalesce(counted.c.count, 0).label("count")).outerjoin(
+        counted, counted.c.tag_id == Tag.id
+    )
     return session.execute(query.order_by(Tag.name).limit(1000)).all()
 
 

@@ -95,11 +95,12 @@ def _csv_rows(path: Path, encoding: str, delimiter: str) -> Iterator[list[str]]:
             file.seek(0)
         reader = csv.reader(file, delimiter=delimiter)
         try:
-            for row in reader:
-                yield row
+            yield from reader
         except csv.Error as problem:
             text = "a quote is opened and never closed" if "field larger" in str(problem) else str(problem)
-            raise BadFile(f"Line {reader.line_num:,} cannot be read: {text}. Correct it and bring the file again.") from None
+            raise BadFile(
+                f"Line {reader.line_num:,} cannot be read: {text}. Correct it and bring the file again."
+            ) from None
 
 
 def _sheet_rows(path: Path) -> Iterator[list[str]]:

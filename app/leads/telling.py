@@ -110,7 +110,11 @@ def _bounce(event: Row, words: Words) -> str:
 
 def _answers(event: Row, words: Words) -> list[tuple[str, str]]:
     answers = event.props.get("answers") or {}
-    rows = [(words.get(("field", n), n.replace("_", " ").capitalize()), _plain(v)) for n, v in answers.items() if v not in (None, "")]
+    rows = [
+        (words.get(("field", n), n.replace("_", " ").capitalize()), _plain(v))
+        for n, v in answers.items()
+        if v not in (None, "")
+    ]
     origin = [str(event.props[n]) for n in ("utm_source", "utm_medium", "utm_campaign") if event.props.get(n)]
     return [*rows[:12], *([("Came by", " / ".join(origin))] if origin else [])]
 
@@ -152,7 +156,9 @@ def _stage(event: Row, words: Words) -> str:
 
 
 def _topic(before: str, everything: str) -> Callable[[Row, Words], str]:
-    return lambda event, words: everything if event.subject in {"", "*"} else f"{before} “{_named('topic')(event, words)}”"
+    return lambda event, words: (
+        everything if event.subject in {"", "*"} else f"{before} “{_named('topic')(event, words)}”"
+    )
 
 
 def _left(event: Row, words: Words) -> str:
@@ -216,8 +222,14 @@ def tell(event: Row, words: Words, points: int = 0) -> Moment:
     tone = "gray" if event.agent == "machine" else how.tone
     icon = "robot" if event.agent == "machine" else how.icon
     if event.kind == "score_changed":
-        points = points or int(event.props.get("points") or 0) or (event.props.get("to") or 0) - (event.props.get("from") or 0)
-    return Moment(icon, tone, how.title(event, words), event.at, how.text(event, words), points, how.rows(event, words), event.id)
+        points = (
+            points
+            or int(event.props.get("points") or 0)
+            or (event.props.get("to") or 0) - (event.props.get("from") or 0)
+        )
+    return Moment(
+        icon, tone, how.title(event, words), event.at, how.text(event, words), points, how.rows(event, words), event.id
+    )
 
 
 def is_worth_telling(event: Row) -> bool:
@@ -248,13 +260,17 @@ def _groups(events: Sequence[Row]) -> list[list[Row]]:
     groups: list[list[Row]] = []
     for event in events:
         last = groups[-1][-1] if groups else None
-        is_visit = event.kind in {"page_viewed", "time_spent"}
-        if is_visit and last is not None and last.kind in {"page_viewed", "time_spent"}:
-            if last.at - event.at <= VISIT_PAUSE and (last.agent == "machine") == (event.agent == "machine"):
-                groups[-1].append(event)
-                continue
-        groups.append([event])
+        if last is not None and _is_same_visit(last, event):
+            groups[-1].append(event)
+        else:
+            groups.append([event])
     return groups
+
+
+def _is_same_visit(last: Row, event: Row) -> bool:
+    are_views = {last.kind, event.kind} <= {"page_viewed", "time_spent"}
+    is_same_agent = (last.agent == "machine") == (event.agent == "machine")
+    return are_views and is_same_agent and bool(last.at - event.at <= VISIT_PAUSE)
 
 
 def _moment(group: Sequence[Row], words: Words, points: Mapping[int, int]) -> Moment:
@@ -271,10 +287,15 @@ def _moment(group: Sequence[Row], words: Words, points: Mapping[int, int]) -> Mo
     for event in reversed(views):
         pages[event.subject] = pages.get(event.subject, 0) + 1
     if len(pages) == 1 and len(views) == 1:
-        moment.text = ", ".join(p for p in (moment.text, _seconds(spent[views[0].subject]) if views[0].subject in spent else "") if p)
+        moment.text = ", ".join(
+            p for p in (moment.text, _seconds(spent[views[0].subject]) if views[0].subject in spent else "") if p
+        )
     elif views:
         moment.title, moment.text = f"Viewed {len(views)} pages", ""
-        moment.rows = [(p, ", ".join(x for x in (f"{n} times" if n > 1 else "", _seconds(spent[p]) if p in spent else "") if x)) for p, n in pages.items()]
+        moment.rows = [
+            (p, ", ".join(x for x in (f"{n} times" if n > 1 else "", _seconds(spent[p]) if p in spent else "") if x))
+            for p, n in pages.items()
+        ]
     return moment
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
 from app import signing
-from app.db import Json, json_object, rows_of
+from app.db import Json, json_object, rows_of, table
 from app.leads import companies, fields
 from app.leads.addresses import BadAddress, as_given, canonical
 from app.leads.finding import is_living
@@ -20,13 +20,15 @@ from app.leads.models import Lead
 from app.leads.values import BadValue, inferred_zone
 from app.tracking import recording
 
+LEADS = table("leads")
+MOST_SEARCHED = 600  # letters; an index entry of PostgreSQL holds 2,700 bytes
 SEARCHED = ("first_name", "last_name", "company_name")
 
 
 def search_text(email: str | None, values: Mapping[str, Any]) -> str:
     """What the list's search looks through: name, address, company, casefolded."""
     parts = [str(values.get(name) or "") for name in SEARCHED]
-    return " ".join(p for p in [*parts[:2], email or "", *parts[2:]] if p).casefold()
+    return " ".join(p for p in [*parts[:2], email or "", *parts[2:]] if p).casefold()[:MOST_SEARCHED]
 
 
 def set_values(
@@ -49,7 +51,9 @@ def set_many(
 ) -> dict[int, list[str]]:
     """Set checked values of many leads, in a fixed number of statements; what changed of each."""
     asked = rows_of([[lead_id] for lead_id in wanted], lead_id=sa.BigInteger())
-    rows = session.execute(sa.select(Lead.__table__).join(asked, Lead.id == asked.c.lead_id)).mappings().all()
+    rows = [
+        dict(row) for row in session.execute(sa.select(LEADS).join(asked, LEADS.c.id == asked.c.lead_id)).mappings()
+    ]
     changes = {row["id"]: _difference(row, wanted[row["id"]], overwrite) for row in rows}
     changes = {lead_id: change for lead_id, change in changes.items() if change}
     if not changes:
@@ -82,7 +86,7 @@ def set_field_for(session: Session, leads: sa.Select[Any], name: str, value: Any
         return 0
     ids = list(session.scalars(sa.select(Lead.id).where(other))) if name in SEARCHED else []
     change: dict[Any, Any] = {Lead.updated_at: at}
-    change[Lead.__table__.c[name] if is_core else Lead.fields] = to if is_core else with_member(name, to)
+    change[LEADS.c[name] if is_core else Lead.fields] = to if is_core else with_member(name, to)
     if name == "company_name":
         change[Lead.company_id] = companies.ensure_many(session, [{"company_name": to}], at=at)[0]
     if name == "country" and to:
@@ -121,7 +125,11 @@ class with_member(sa.sql.functions.GenericFunction[Any]):
 @compiles(with_member, "sqlite")
 def _with_member_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
     fields_column, given = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"json_remove({fields_column}, '$.' || {given})" if element.is_removed else f"json_patch({fields_column}, {given})"
+    return (
+        f"json_remove({fields_column}, '$.' || {given})"
+        if element.is_removed
+        else f"json_patch({fields_column}, {given})"
+    )
 
 
 @compiles(with_member, "postgresql")
@@ -159,9 +167,7 @@ def _truth_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     return "true" if element.is_true else "false"
 
 
-def _difference(
-    row: Mapping[str, Any], wanted: Mapping[str, Any], overwrite: bool
-) -> dict[str, tuple[Any, Any]]:
+def _difference(row: Mapping[str, Any], wanted: Mapping[str, Any], overwrite: bool) -> dict[str, tuple[Any, Any]]:
     found = {}
     for name, to in wanted.items():
         if name in fields.COMPANY:
@@ -197,10 +203,11 @@ def _write(
     for (lead_id, (row, change)), company_id in zip(changes.items(), linked, strict=True):
         new = _columns(row, change, company_id) | {"updated_at": at}
         groups.setdefault(tuple(sorted(new)), []).append({f"new_{n}": v for n, v in new.items()} | {"lead_id": lead_id})
-    table = Lead.__table__
     for names, rows in groups.items():
-        new_values = {name: sa.bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
-        session.connection().execute(sa.update(table).where(table.c.id == sa.bindparam("lead_id")).values(new_values), rows)
+        new_values = {name: sa.bindparam(f"new_{name}", type_=LEADS.c[name].type) for name in names}
+        session.connection().execute(
+            sa.update(LEADS).where(LEADS.c.id == sa.bindparam("lead_id")).values(new_values), rows
+        )
     session.expire_all()
 
 
@@ -234,9 +241,8 @@ def _record(session: Session, changed: Sequence[tuple[int, str, Any, Any]], at: 
 def _search_again(session: Session, ids: Sequence[int]) -> None:
     if not ids:
         return
-    table = Lead.__table__
     asked = rows_of([[i] for i in ids], lead_id=sa.BigInteger())
-    rows = session.execute(sa.select(table).join(asked, table.c.id == asked.c.lead_id)).mappings()
-    new = [{"lead_id": row["id"], "text": search_text(row["email"], row)} for row in rows]
-    statement = sa.update(table).where(table.c.id == sa.bindparam("lead_id")).values(search_text=sa.bindparam("text"))
+    rows = session.execute(sa.select(LEADS).join(asked, LEADS.c.id == asked.c.lead_id)).mappings()
+    new = [{"lead_id": row["id"], "text": search_text(row["email"], dict(row))} for row in rows]
+    statement = sa.update(LEADS).where(LEADS.c.id == sa.bindparam("lead_id")).values(search_text=sa.bindparam("text"))
     session.connection().execute(statement, new)

@@ -112,7 +112,11 @@ def _date(label: str, text: str) -> str:
         year, month, day = parts
     elif len(parts) == 3 and re.fullmatch(r"\d{1,2}\.\d{1,2}\.\d{4}", text):
         day, month, year = parts
-    elif len(parts) == 3 and re.fullmatch(r"\d{1,2}/\d{1,2}/\d{4}", text) and (max(parts[:2]) > 12 or parts[0] == parts[1]):
+    elif (
+        len(parts) == 3
+        and re.fullmatch(r"\d{1,2}/\d{1,2}/\d{4}", text)
+        and (max(parts[:2]) > 12 or parts[0] == parts[1])
+    ):
         day, month, year = (parts[0], parts[1], parts[2]) if parts[0] > 12 else (parts[1], parts[0], parts[2])
     else:
         raise BadValue(f"{label} is “{_short(text)}”; write a date as 2026-05-31.")
@@ -188,7 +192,7 @@ def _phone(text: str, country: str) -> str:
             return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     except phonenumbers.NumberParseException:
         pass
-    if len(text) > 40 or not 3 <= sum(c.isdigit() for c in text) or not re.fullmatch(r"[\d\s()+./#*x-]+", text):
+    if len(text) > 40 or not sum(c.isdigit() for c in text) >= 3 or not re.fullmatch(r"[\d\s()+./#*x-]+", text):
         raise BadValue(f"Phone is “{_short(text)}”; write it as +41 44 555 01 23.")
     return text
 
@@ -205,7 +209,9 @@ def readable_phone(number: str) -> str:
 
 @cache
 def zones() -> frozenset[str]:
-    return frozenset(z for z in available_timezones() if "/" in z and not z.startswith(("Etc/", "posix/", "right/"))) | {"UTC"}
+    return frozenset(
+        z for z in available_timezones() if "/" in z and not z.startswith(("Etc/", "posix/", "right/"))
+    ) | {"UTC"}
 
 
 def _zone(text: str) -> str:

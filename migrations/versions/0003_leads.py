@@ -144,6 +144,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_leads_owner_id"), "leads", ["owner_id"], unique=False)
     op.create_index(op.f("ix_leads_score_id"), "leads", ["score", "id"], unique=False)
+    op.create_index(op.f("ix_leads_search_text"), "leads", ["search_text"], unique=False)
     op.create_index(op.f("ix_leads_stage_id"), "leads", ["stage", "id"], unique=False)
     op.create_table(
         "lead_tags",

@@ -136,7 +136,10 @@ def test_one_field_is_set_for_a_set_of_leads(
     assert (getattr(lead, name, None) or lead.fields.get(name)) == again
     kind = fields.labels(session)[name][1]
     assert session.scalar(sa.select(sa.func.count()).where(fields.column(name, kind) == again)) == 2
-    assert events_of(session, ids[0], "field_changed")[0] == (name, {"from": None if name in {"seats", "trial", "plan"} else "", "to": again})
+    assert events_of(session, ids[0], "field_changed")[0] == (
+        name,
+        {"from": None if name in {"seats", "trial", "plan"} else "", "to": again},
+    )
     assert events_of(session, ids[2], "field_changed") == []
     assert updating.set_field_for(session, some, name, None, at=now) == 2
     assert not (getattr(session.get_one(Lead, ids[0]), name, None) or session.get_one(Lead, ids[0]).fields.get(name))
@@ -152,7 +155,10 @@ def test_companies_are_found_by_domain_or_name_and_made_once(session: Session, n
     ids = creating.create_many(session, rows, source="Test", at=now)
     assert session.scalar(sa.select(sa.func.count()).select_from(Company)) == 1
     assert [session.get_one(Lead, i).company_id is not None for i in ids] == [True, True, True, False]
-    assert session.scalar(sa.select(fields.column("company_domain", "text")).where(Lead.id == ids[1])) == "nordhafen.example"
+    assert (
+        session.scalar(sa.select(fields.column("company_domain", "text")).where(Lead.id == ids[1]))
+        == "nordhafen.example"
+    )
 
 
 def test_tags_are_added_and_removed_for_sets_once(session: Session, now: datetime) -> None:

@@ -31,7 +31,9 @@ ROWS = ["maria@x.example;Maria;Müller;Nordhafen AG;Schweiz", "jürg@y.example;J
 def bring(database: Database, tmp_path: Path, now: datetime) -> Bring:
     """Import the given bytes or text with guessed columns."""
 
-    def run(content: str | bytes, mapping: dict[str, str] | None = None, name: str = "fair.csv", **options: object) -> Report:
+    def run(
+        content: str | bytes, mapping: dict[str, str] | None = None, name: str = "fair.csv", **options: object
+    ) -> Report:
         path = tmp_path / "upload"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         chosen = Options.read(options)
@@ -61,14 +63,19 @@ def test_encodings_and_separators_are_found_out(tmp_path: Path, encoding: str, d
     assert found.columns == ("E-Mail", "Vorname", "Nachname", "Firma", "Land")
     assert found.delimiter == delimiter
     if encoding != "mac_roman":  # too rare to be told from cp1252 for sure; the page lets people choose
-        assert list(found.rows())[0] == (2, ["maria@x.example", "Maria", "Müller", "Nordhafen AG", "Schweiz"])
+        assert next(iter(found.rows())) == (2, ["maria@x.example", "Maria", "Müller", "Nordhafen AG", "Schweiz"])
 
 
 def test_columns_are_guessed_and_leads_made(bring: Bring, database: Database) -> None:
     report = bring("\n".join([HEADER, *ROWS]))
     assert (report.created, report.updated, report.refused) == (2, 0, 0)
     maria = leads(database)["maria@x.example"]
-    assert (maria.first_name, maria.last_name, maria.company_name, maria.country) == ("Maria", "Müller", "Nordhafen AG", "CH")
+    assert (maria.first_name, maria.last_name, maria.company_name, maria.country) == (
+        "Maria",
+        "Müller",
+        "Nordhafen AG",
+        "CH",
+    )
     assert maria.company_id is not None
     assert maria.source == "Import: fair.csv"
 
@@ -94,12 +101,21 @@ def test_quotes_line_ends_in_cells_and_ragged_rows(bring: Bring, database: Datab
     found = leads(database)
     assert (found["a@x.example"].first_name, found["a@x.example"].city) == ('An"a, the "1st"', "Zürich West")
     assert set(found) == {"a@x.example", "b@x.example", "d@x.example"}
-    assert report.refusals == [{"row": 4, "reason": "The row has 4 cells, but there are 3 columns; quote cells that hold the separator."}]
+    assert report.refusals == [
+        {"row": 4, "reason": "The row has 4 cells, but there are 3 columns; quote cells that hold the separator."}
+    ]
 
 
 def test_bad_rows_come_back_with_their_reasons_and_the_good_ones_stay(bring: Bring, database: Database) -> None:
     text = "email,country,phone\n" + "\n".join(
-        ["good@x.example,CH,", "not an address,CH,", ",CH,", "b@x.example,Atlantis,", "c@x.example,CH,abc", "good2@x.example,,+41 44 668 18 00"]
+        [
+            "good@x.example,CH,",
+            "not an address,CH,",
+            ",CH,",
+            "b@x.example,Atlantis,",
+            "c@x.example,CH,abc",
+            "good2@x.example,,+41 44 668 18 00",
+        ]
     )
     report = bring(text)
     assert (report.created, report.refused) == (2, 4)
@@ -114,7 +130,9 @@ def test_bad_rows_come_back_with_their_reasons_and_the_good_ones_stay(bring: Bri
     assert "not a mail address" in rows[1][4]
 
 
-def test_one_address_is_one_lead_within_the_file_and_against_those_there(bring: Bring, database: Database, now: datetime) -> None:
+def test_one_address_is_one_lead_within_the_file_and_against_those_there(
+    bring: Bring, database: Database, now: datetime
+) -> None:
     with database.write() as session:
         creating.create(session, email="known@x.example", source="Form", at=now, first_name="Old")
     report = bring("email,first name,city\nKnown@X.example,New,\nnew@x.example,One,\nNEW@x.example,,Bern\n")
@@ -151,7 +169,13 @@ def test_a_merged_address_completes_the_survivor(bring: Bring, database: Databas
 
 
 def test_hostile_cells_are_text(bring: Bring, database: Database) -> None:
-    evil = ['=HYPERLINK("http://evil.example")', "<script>alert(1)</script>", "Ann\r\nBcc: x@y.example", "{{7*7}}", "a\x00b\u202ec"]
+    evil = [
+        '=HYPERLINK("http://evil.example")',
+        "<script>alert(1)</script>",
+        "Ann\r\nBcc: x@y.example",
+        "{{7*7}}",
+        "a\x00b\u202ec",
+    ]
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["email", "first name"])
@@ -159,7 +183,13 @@ def test_hostile_cells_are_text(bring: Bring, database: Database) -> None:
         writer.writerow([f"e{number}@x.example", text])
     assert bring(out.getvalue()).created == len(evil)
     names = [lead.first_name for lead in leads(database).values()]
-    assert names == ['=HYPERLINK("http://evil.example")', "<script>alert(1)</script>", "Ann Bcc: x@y.example", "{{7*7}}", "abc"]
+    assert names == [
+        '=HYPERLINK("http://evil.example")',
+        "<script>alert(1)</script>",
+        "Ann Bcc: x@y.example",
+        "{{7*7}}",
+        "abc",
+    ]
     exported = "".join(csv_lines([[n] for n in names]))
     assert "'=HYPERLINK" in exported
 
@@ -171,14 +201,16 @@ def test_tags_owner_consent_and_custom_fields_come_along(bring: Bring, database:
         left = creating.create(session, email="left@x.example", source="Form", at=now)
         session.flush()
         consenting.withdraw(session, sa.select(Lead.id).where(Lead.id == left.id), None, source="Page", at=now)
-    text = "email,seats,tags\na@x.example,12,\"Fair, VIP\"\nleft@x.example,3,\n"
+    text = 'email,seats,tags\na@x.example,12,"Fair, VIP"\nleft@x.example,3,\n'
     report = bring(text, tags=["Basel 2026"], topic="news", consent_source="Paper form", wording="Yes, send me news")
     assert (report.created, report.updated, report.refused) == (1, 1, 0)
     with database.read() as session:
         lead = finding.by_email(session, "a@x.example")
         assert lead is not None
         assert lead.fields == {"seats": 12}
-        tags = session.scalars(sa.select(Tag.key).join(LeadTag).where(LeadTag.lead_id == lead.id).order_by(Tag.key)).all()
+        tags = session.scalars(
+            sa.select(Tag.key).join(LeadTag).where(LeadTag.lead_id == lead.id).order_by(Tag.key)
+        ).all()
         assert tags == ["basel-2026", "fair", "vip"]
         rows = session.execute(sa.select(table("subscriptions").c.lead_id, table("subscriptions").c.state)).all()
         states = {row.lead_id: row.state for row in rows}
@@ -215,7 +247,9 @@ def test_a_cancelled_import_keeps_what_it_did_and_can_say_where_it_stopped(
     assert len(leads(database)) == 20
 
 
-def test_an_interrupted_import_goes_on_where_it_stopped(database: Database, tmp_path: Path, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_import_goes_on_where_it_stopped(
+    database: Database, tmp_path: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importing, "BATCH", 10)
     path = tmp_path / "f"
     path.write_text("email\n" + "".join(f"l{i}@x.example\n" for i in range(35)) + "bad\n")
@@ -255,17 +289,34 @@ def test_a_dry_run_changes_nothing(database: Database, tmp_path: Path) -> None:
 def sheet(rows: list[list[object]]) -> bytes:
     """The smallest .xlsx there is."""
     cells = "".join(
-        "<row>" + "".join(f"<c><v>{v}</v></c>" if isinstance(v, (int, float)) else f'<c t="inlineStr"><is><t>{v}</t></is></c>' for v in row) + "</row>"
+        "<row>"
+        + "".join(
+            f"<c><v>{v}</v></c>" if isinstance(v, (int, float)) else f'<c t="inlineStr"><is><t>{v}</t></is></c>'
+            for v in row
+        )
+        + "</row>"
         for row in rows
     )
     main = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
     relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
-        file.writestr("[Content_Types].xml", '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/></Types>')
-        file.writestr("_rels/.rels", f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="{relations}/officeDocument" Target="xl/workbook.xml"/></Relationships>')
-        file.writestr("xl/workbook.xml", f'<workbook {main} xmlns:r="{relations}"><sheets><sheet name="A" sheetId="1" r:id="r1"/></sheets></workbook>')
-        file.writestr("xl/_rels/workbook.xml.rels", f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="{relations}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>')
+        file.writestr(
+            "[Content_Types].xml",
+            '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/></Types>',
+        )
+        file.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="{relations}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        )
+        file.writestr(
+            "xl/workbook.xml",
+            f'<workbook {main} xmlns:r="{relations}"><sheets><sheet name="A" sheetId="1" r:id="r1"/></sheets></workbook>',
+        )
+        file.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="{relations}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        )
         file.writestr("xl/worksheets/sheet1.xml", f"<worksheet {main}><sheetData>{cells}</sheetData></worksheet>")
     return packed.getvalue()
 
@@ -273,7 +324,9 @@ def sheet(rows: list[list[object]]) -> bytes:
 def test_a_spreadsheet_is_told_by_its_content(bring: Bring, database: Database) -> None:
     with database.write() as session:
         fields.declare(session, label="Seats", kind="number")
-    report = bring(sheet([["Email", "First name", "Seats"], ["a@x.example", "Ana", 12], ["bad", "", 1.5]]), name="leads.csv")
+    report = bring(
+        sheet([["Email", "First name", "Seats"], ["a@x.example", "Ana", 12], ["bad", "", 1.5]]), name="leads.csv"
+    )
     assert (report.created, report.refused) == (1, 1)
     assert leads(database)["a@x.example"].fields == {"seats": 12}
 
@@ -320,7 +373,9 @@ def test_an_open_quote_ends_in_a_sentence(tmp_path: Path) -> None:
     ("mapping", "words"),
     [({"a": "first_name"}, "No column is mapped to Email"), ({"a": "email", "b": "email"}, "Two columns"), ({"a": "email", "b": "shoe"}, "no field"), ({"x": "email"}, "no column")],
 )  # fmt: skip
-def test_a_mapping_that_cannot_work_is_refused(database: Database, tmp_path: Path, mapping: dict[str, str], words: str) -> None:
+def test_a_mapping_that_cannot_work_is_refused(
+    database: Database, tmp_path: Path, mapping: dict[str, str], words: str
+) -> None:
     path = tmp_path / "f"
     path.write_text("a,b\na@x.example,1\n")
     with database.read() as session, pytest.raises(BadValue, match=words):

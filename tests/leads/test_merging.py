@@ -22,8 +22,12 @@ from app.tracking.models import Event, Identity
 
 def people(session: Session, now: datetime) -> tuple[Lead, Lead]:
     fields.declare(session, label="Seats", kind="number")
-    kept = creating.create(session, email="maria@x.example", source="Form", at=now, first_name="Maria", last_name="Keller")
-    gone = creating.create(session, email="m.keller@y.example", source="Form", at=now, first_name="M", city="Bern", seats="4")
+    kept = creating.create(
+        session, email="maria@x.example", source="Form", at=now, first_name="Maria", last_name="Keller"
+    )
+    gone = creating.create(
+        session, email="m.keller@y.example", source="Form", at=now, first_name="M", city="Bern", seats="4"
+    )
     return kept, gone
 
 
@@ -38,7 +42,15 @@ def state(session: Session) -> Any:
         columns = [c for c in table(name).c if c.name not in {"at"}]
         rows[name] = sorted(map(str, session.execute(sa.select(*columns))))
     leads = table("leads").c
-    kept = [leads.id, leads.first_name, leads.city, leads.fields, leads.owner_id, leads.merged_into_id, leads.search_text]
+    kept = [
+        leads.id,
+        leads.first_name,
+        leads.city,
+        leads.fields,
+        leads.owner_id,
+        leads.merged_into_id,
+        leads.search_text,
+    ]
     rows["leads"] = sorted(map(str, session.execute(sa.select(*kept))))
     return rows
 
@@ -70,7 +82,11 @@ def test_the_strictest_consent_wins(session: Session, now: datetime) -> None:
     consenting.withdraw(session, one(gone), "news", source="Page", at=now)
     consenting.give(session, one(gone), "offers", source="Form", at=now)
     merging.merge(session, kept.id, gone.id, user_id=None, at=now)
-    rows = session.execute(sa.select(Subscription.topic_id, Subscription.state).where(Subscription.lead_id == kept.id).order_by(Subscription.topic_id))
+    rows = session.execute(
+        sa.select(Subscription.topic_id, Subscription.state)
+        .where(Subscription.lead_id == kept.id)
+        .order_by(Subscription.topic_id)
+    )
     assert [row.state for row in rows] == ["withdrawn", "given"]
 
 
@@ -119,19 +135,76 @@ def test_erasing_removes_the_person_everywhere_and_keeps_the_counts(session: Ses
     other = creating.create(session, email="other@x.example", source="Form", at=now, first_name="Other")
     merging.merge(session, kept.id, gone.id, user_id=None, at=now)
     noting.add(session, kept.id, None, "our-note Maria", at=now)
-    recording.record(session, kind="form_submitted", identity_id=kept.id, subject="f", at=now, props={"answers": {"x": "private answer"}}, evidence={"browser": "Maria's"})
-    recording.record(session, kind="field_changed", identity_id=gone.id, subject="city", at=now, props={"from": "", "to": "zurich-secret"})
-    message = {"kind": "mail", "purpose": "marketing", "priority": 5, "lead_id": kept.id, "bucket": 0, "created_at": now, "not_before": now, "attempt": 0}
+    recording.record(
+        session,
+        kind="form_submitted",
+        identity_id=kept.id,
+        subject="f",
+        at=now,
+        props={"answers": {"x": "private answer"}},
+        evidence={"browser": "Maria's"},
+    )
+    recording.record(
+        session,
+        kind="field_changed",
+        identity_id=gone.id,
+        subject="city",
+        at=now,
+        props={"from": "", "to": "zurich-secret"},
+    )
+    message = {
+        "kind": "mail",
+        "purpose": "marketing",
+        "priority": 5,
+        "lead_id": kept.id,
+        "bucket": 0,
+        "created_at": now,
+        "not_before": now,
+        "attempt": 0,
+    }
     for number, name in enumerate(("ready", "sent")):
-        session.execute(sa.insert(table("messages")).values(**message, state=name, key=f"k{number}", inputs={"subject": "Dear Maria"}, reply="ok maria@x.example"))
-    form = session.execute(sa.insert(table("forms")).values(key="f", public_id="p", name="F", fields=[], created_at=now, updated_at=now, settings={}).returning(table("forms").c.id)).scalar_one()
-    session.execute(sa.insert(table("submissions")).values(form_id=form, lead_id=kept.id, state="accepted", answers={"x": "private answer"}, at=now))
-    session.execute(sa.insert(table("imports")).values(file_name="f", stored_name="s", state="done", mapping={}, options={}, rows_count=1, done_count=1, created_count=0, updated_count=0, refused_count=1, error="", created_at=now))
-    session.execute(sa.insert(table("import_refusals")).values(import_id=1, row_number=2, reason="bad", row=["Maria@X.example", "oops"]))
+        session.execute(
+            sa.insert(table("messages")).values(
+                **message, state=name, key=f"k{number}", inputs={"subject": "Dear Maria"}, reply="ok maria@x.example"
+            )
+        )
+    form = session.execute(
+        sa.insert(table("forms"))
+        .values(key="f", public_id="p", name="F", fields=[], created_at=now, updated_at=now, settings={})
+        .returning(table("forms").c.id)
+    ).scalar_one()
+    session.execute(
+        sa.insert(table("submissions")).values(
+            form_id=form, lead_id=kept.id, state="accepted", answers={"x": "private answer"}, at=now
+        )
+    )
+    session.execute(
+        sa.insert(table("imports")).values(
+            file_name="f",
+            stored_name="s",
+            state="done",
+            mapping={},
+            options={},
+            rows_count=1,
+            done_count=1,
+            created_count=0,
+            updated_count=0,
+            refused_count=1,
+            error="",
+            created_at=now,
+        )
+    )
+    session.execute(
+        sa.insert(table("import_refusals")).values(
+            import_id=1, row_number=2, reason="bad", row=["Maria@X.example", "oops"]
+        )
+    )
     session.flush()
     events = session.scalar(sa.select(sa.func.count()).select_from(Event))
     assert erasing.erase(session, kept.id, at=now + timedelta(days=1)) == 2
-    left = "\n".join(f"{name}: {row}" for name, rows in Base.metadata.tables.items() for row in session.execute(sa.select(rows))).casefold()
+    left = "\n".join(
+        f"{name}: {row}" for name, rows in Base.metadata.tables.items() for row in session.execute(sa.select(rows))
+    ).casefold()
     assert [secret for secret in SECRETS if secret in left] == []
     assert "other@x.example" in left
     assert session.scalar(sa.select(sa.func.count()).select_from(Event)) == events
@@ -150,13 +223,19 @@ def test_an_erased_address_that_comes_back_stays_suppressed(session: Session, no
     erasing.erase(session, lead.id, at=now)
     again = creating.create(session, email="Maria@x.example", source="Import", at=now)
     assert again.id != lead.id
-    reason = session.scalar(sa.select(table("suppressions").c.reason).where(table("suppressions").c.address_hash == again.address_hash))
+    reason = session.scalar(
+        sa.select(table("suppressions").c.reason).where(table("suppressions").c.address_hash == again.address_hash)
+    )
     assert reason == "erased"
 
 
 def test_every_table_with_leads_is_known_to_erasing_and_merging() -> None:
     """A new table with a person in it must say what erasing does to it."""
-    with_leads = {name for name, rows in Base.metadata.tables.items() if any(key.target_fullname == "leads.id" for key in rows.foreign_keys)}
+    with_leads = {
+        name
+        for name, rows in Base.metadata.tables.items()
+        if any(key.target_fullname == "leads.id" for key in rows.foreign_keys)
+    }
     assert with_leads - {"leads"} == (erasing.BLANKED.keys() | set(erasing.DELETED))
     moved = {name for name in with_leads if "id" in table(name).c and "lead_id" in table(name).c}
     assert moved - {"leads", "enrollments"} == set(merging.ATTACHED)
@@ -176,14 +255,26 @@ def test_the_command_line_does_the_same(run: Any, sqlite_database: Database, tmp
     dry = json.loads(run("import", str(file), "--dry-run", "--json").output)
     assert (dry["created"], dry["refused"], dry["mapping"]["email"]) == (2, 1, "email")
     refused = tmp_path / "refused.csv"
-    real = json.loads(run("import", str(file), "--tag", "Fair", "--refused", str(refused), "--at", "2026-03-01T09:00Z", "--json").output)
+    real = json.loads(
+        run(
+            "import", str(file), "--tag", "Fair", "--refused", str(refused), "--at", "2026-03-01T09:00Z", "--json"
+        ).output
+    )
     assert (real["created"], real["refused"]) == (2, 1)
     assert "not a mail address" in refused.read_text("utf-8")
     again = json.loads(run("import", str(file), "--mapping", '{"email": "email", "city": "city"}', "--json").output)
     assert (again["created"], again["updated"]) == (0, 0)
     shown = json.loads(run("show", "ANA@x.example", "--json").output)
-    assert (shown["first_name"], shown["city"], shown["tags"], shown["created_at"]) == ("Ana", "Bern", ["fair"], "2026-03-01T09:00:00Z")
-    assert [row["email"] for row in json.loads(run("list", "--tag", "fair", "--json").output)] == ["ana@x.example", "bo@x.example"]
+    assert (shown["first_name"], shown["city"], shown["tags"], shown["created_at"]) == (
+        "Ana",
+        "Bern",
+        ["fair"],
+        "2026-03-01T09:00:00Z",
+    )
+    assert [row["email"] for row in json.loads(run("list", "--tag", "fair", "--json").output)] == [
+        "ana@x.example",
+        "bo@x.example",
+    ]
     assert json.loads(run("tag", "bo@x.example", "VIP", "--json").output) == {"tag": "vip", "changed": 1}
     merged = json.loads(run("merge", "ana@x.example", "bo@x.example", "--json").output)
     assert json.loads(run("show", "bo@x.example", "--json").output)["id"] == merged["survivor"]

@@ -46,7 +46,12 @@ def test_a_lead_is_added_and_a_known_address_leads_to_it(sign_in: SignIn, sqlite
 def test_search_filters_and_order(sign_in: SignIn, sqlite_database: Database, now: datetime) -> None:
     with sqlite_database.write() as session:
         rows = [
-            {"email": "maria@nord.example", "first_name": "Maria", "last_name": "Keller", "company_name": "Nordhafen AG"},
+            {
+                "email": "maria@nord.example",
+                "first_name": "Maria",
+                "last_name": "Keller",
+                "company_name": "Nordhafen AG",
+            },
             {"email": "bo@sued.example", "first_name": "Bo", "last_name": "Ärmel", "company_name": "100% Süd_AG"},
             {"email": "cy@ost.example", "first_name": "Cy", "last_name": "Zorn"},
         ]
@@ -54,7 +59,16 @@ def test_search_filters_and_order(sign_in: SignIn, sqlite_database: Database, no
         tagging.add(session, sa.select(Lead.id).where(Lead.id == ids[0]), "vip", at=now)
         session.execute(sa.update(Lead).where(Lead.id == ids[2]).values(stage="mql", temperature="hot", score=70))
         segments = table("segments")
-        new = {"key": "s", "name": "S", "rule": {}, "created_at": now, "updated_at": now, "description": "", "drifts": False, "members_count": 1}
+        new = {
+            "key": "s",
+            "name": "S",
+            "rule": {},
+            "created_at": now,
+            "updated_at": now,
+            "description": "",
+            "drifts": False,
+            "members_count": 1,
+        }
         segment = session.execute(sa.insert(segments).values(new).returning(segments.c.id)).scalar_one()
         session.execute(sa.insert(table("segment_members")).values(segment_id=segment, lead_id=ids[1], joined_at=now))
     client = sign_in("viewer")
@@ -80,7 +94,10 @@ def test_search_filters_and_order(sign_in: SignIn, sqlite_database: Database, no
 @pytest.mark.parametrize("sort", ["-created", "name", "-score", "seen", "-seen"])
 def test_every_lead_is_on_exactly_one_page(database: Database, now: datetime, sort: str) -> None:
     with database.write() as session:
-        rows = [{"email": f"l{i}@x.example", "last_name": f"N{i % 7}", "at": now - timedelta(hours=i % 5)} for i in range(120)]
+        rows = [
+            {"email": f"l{i}@x.example", "last_name": f"N{i % 7}", "at": now - timedelta(hours=i % 5)}
+            for i in range(120)
+        ]
         ids = creating.create_many(session, rows, source="T", at=now)
         session.execute(sa.update(Lead).where(Lead.id % 3 == 0).values(last_seen_at=now))
     wanted = listing.Wanted(sort=sort)
@@ -103,7 +120,9 @@ def test_the_list_seeks_its_page_by_index(sqlite_database: Database, now: dateti
         for sort in ("-created", "name", "-score", "-seen"):
             wanted = listing.Wanted(sort=sort)
             keys = [paging.Key(column, is_descending) for column, is_descending in listing.order(wanted)]
-            query = listing.query(session, wanted).order_by(*(k.column.desc() if k.is_descending else k.column for k in keys))
+            query = listing.query(session, wanted).order_by(
+                *(k.column.desc() if k.is_descending else k.column for k in keys)
+            )
             text = query.limit(50).compile(session.connection(), compile_kwargs={"literal_binds": True})
             plan = " ".join(str(row) for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
             assert "TEMP B-TREE" not in plan, (sort, plan)
@@ -145,24 +164,52 @@ def test_tags_and_notes_come_and_go(sign_in: SignIn, sqlite_database: Database, 
         note = session.scalars(sa.select(Note)).one()
     removed = client.delete(f"/leads/{lead_id}/notes/{note.id}?tab=notes", headers=PARTIAL)
     assert "Undo" in removed.text
-    client.post(f"/leads/{lead_id}/notes/{note.id}", data={"text": note.text, "at": note.at.isoformat()}, headers=PARTIAL)
+    client.post(
+        f"/leads/{lead_id}/notes/{note.id}", data={"text": note.text, "at": note.at.isoformat()}, headers=PARTIAL
+    )
     with sqlite_database.read() as session:
         back = session.scalars(sa.select(Note)).one()
         assert (back.id, back.text, back.at) == (note.id, note.text, note.at)
     assert client.post(f"/leads/{lead_id}/notes", data={"text": " "}, headers=PARTIAL).status_code == 422
 
 
-def test_the_story_tells_what_happened_with_points_and_visits_together(sign_in: SignIn, sqlite_database: Database, now: datetime) -> None:
+def test_the_story_tells_what_happened_with_points_and_visits_together(
+    sign_in: SignIn, sqlite_database: Database, now: datetime
+) -> None:
     lead_id = make(sqlite_database, now)
     with sqlite_database.write() as session:
         for minute, path in enumerate(["/pricing", "/contact"]):
             at = now + timedelta(minutes=minute)
             recording.record(session, kind="page_viewed", identity_id=lead_id, subject=path, at=at)
-            recording.record(session, kind="time_spent", identity_id=lead_id, subject=path, at=at, props={"seconds": 130})
-        clicked = recording.record(session, kind="email_clicked", identity_id=lead_id, subject="welcome", at=now + timedelta(hours=2), props={"label": "Read <more>"})
-        new = {"key": "welcome", "name": "Welcome: your guide", "draft": {}, "created_at": now, "updated_at": now, "purpose": "marketing"}
+            recording.record(
+                session, kind="time_spent", identity_id=lead_id, subject=path, at=at, props={"seconds": 130}
+            )
+        clicked = recording.record(
+            session,
+            kind="email_clicked",
+            identity_id=lead_id,
+            subject="welcome",
+            at=now + timedelta(hours=2),
+            props={"label": "Read <more>"},
+        )
+        new = {
+            "key": "welcome",
+            "name": "Welcome: your guide",
+            "draft": {},
+            "created_at": now,
+            "updated_at": now,
+            "purpose": "marketing",
+        }
         session.execute(sa.insert(table("mails")).values(new))
-        entry = {"lead_id": lead_id, "dimension": "interest", "points": 15, "reason": "Clicked", "event_id": clicked, "rule_key": "c", "at": now}
+        entry = {
+            "lead_id": lead_id,
+            "dimension": "interest",
+            "points": 15,
+            "reason": "Clicked",
+            "event_id": clicked,
+            "rule_key": "c",
+            "at": now,
+        }
         session.execute(sa.insert(table("score_entries")).values(entry))
         noting.add(session, lead_id, None, "Nice", at=now + timedelta(hours=3))
     page = sign_in("viewer").get(f"/leads/{lead_id}").text
@@ -171,18 +218,25 @@ def test_the_story_tells_what_happened_with_points_and_visits_together(sign_in: 
     assert "Clicked in “Welcome: your guide”" in page
     assert "+15" in page
     assert "Read &lt;more&gt;" in page
-    assert page.index("Note by somebody") < page.index("Clicked in") < page.index("Viewed 2 pages") < page.index("Became known")
+    assert (
+        page.index("Note by somebody")
+        < page.index("Clicked in")
+        < page.index("Viewed 2 pages")
+        < page.index("Became known")
+    )
 
 
 def test_a_long_story_goes_on(sign_in: SignIn, sqlite_database: Database, now: datetime) -> None:
     lead_id = make(sqlite_database, now)
     with sqlite_database.write() as session:
         for day in range(150):
-            recording.record(session, kind="custom", identity_id=lead_id, subject=f"thing_{day:03}", at=now - timedelta(days=day))
+            recording.record(
+                session, kind="custom", identity_id=lead_id, subject=f"thing_{day:03}", at=now - timedelta(days=day)
+            )
     client = sign_in("viewer")
     text = page = client.get(f"/leads/{lead_id}").text
     for _ in range(5):
-        if "hx-get=\"/leads/" not in page or "before=" not in page:
+        if 'hx-get="/leads/' not in page or "before=" not in page:
             break
         link = page.split('id="timeline-more"')[1].split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
         page = client.get(link, headers=PARTIAL).text
@@ -198,9 +252,17 @@ def test_companies_fields_and_tags_have_their_pages(sign_in: SignIn, sqlite_data
         company = session.scalars(sa.select(Company)).one()
     assert "Maria Keller" in client.get(f"/companies/{company.id}").text
     assert client.post(f"/companies/{company.id}", data={"name": "", "size": "x"}).status_code == 422
-    assert client.post(f"/companies/{company.id}", data={"name": "Nordhafen SE", "domain": "nordhafen.example", "size": "300"}).status_code == 303
+    assert (
+        client.post(
+            f"/companies/{company.id}", data={"name": "Nordhafen SE", "domain": "nordhafen.example", "size": "300"}
+        ).status_code
+        == 303
+    )
     assert client.post("/companies", data={"name": "Other", "domain": "https://nordhafen.example/"}).status_code == 422
-    assert client.post("/leads/fields", data={"label": "Plan", "kind": "choice", "choices": "Basic\nPro"}).status_code == 303
+    assert (
+        client.post("/leads/fields", data={"label": "Plan", "kind": "choice", "choices": "Basic\nPro"}).status_code
+        == 303
+    )
     assert client.post("/leads/fields", data={"label": "Plan", "kind": "text"}).status_code == 422
     assert client.post("/leads/fields", data={"label": "Email", "kind": "text"}).status_code == 422
     with sqlite_database.read() as session:
@@ -235,13 +297,19 @@ def wait(client: FlaskClient, path: str) -> str:
 
 def test_a_file_is_uploaded_matched_and_brought_in(sign_in: SignIn, sqlite_database: Database) -> None:
     client = sign_in("marketer")
-    content = "E-Mail;Vorname\nana@x.example;Ana\nbad;Bo\n".encode()
+    content = b"E-Mail;Vorname\nana@x.example;Ana\nbad;Bo\n"
     answer = client.post("/leads/imports", data={"file": (io.BytesIO(content), "../../<fair>.csv")})
     page = client.get(answer.location).text
     assert "&lt;fair&gt;.csv" in page
     assert "1 new lead" in page
     assert "not a mail address" in page
-    form = {"column": ["E-Mail", "Vorname"], "field-0": "email", "field-1": "last_name", "tags": "Fair", "has_header": "yes"}
+    form = {
+        "column": ["E-Mail", "Vorname"],
+        "field-0": "email",
+        "field-1": "last_name",
+        "tags": "Fair",
+        "has_header": "yes",
+    }
     assert "selected" in client.post(answer.location + "/preview", data=form, headers=PARTIAL).text
     without_proof = client.post(answer.location + "/run", data={**form, "topic": "news"})
     assert without_proof.status_code == 422

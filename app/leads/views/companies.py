@@ -25,11 +25,27 @@ def index() -> str:
     q = request.args.get("q", "").strip()[:200]
     query = sa.select(Company, User.name.label("owner")).outerjoin(User, User.id == Company.owner_id)
     if q:
-        words = sa.or_(Company.name_key.contains(q.casefold(), autoescape=True), Company.domain.contains(q.casefold(), autoescape=True))
+        words = sa.or_(
+            Company.name_key.contains(q.casefold(), autoescape=True),
+            Company.domain.contains(q.casefold(), autoescape=True),
+        )
         query = query.where(words)
-    found = paging.fetch(session(), query, [paging.Key(Company.__table__.c.name_key), paging.Key(Company.__table__.c.id)], paging.cursor())
+    found = paging.fetch(
+        session(),
+        query,
+        [paging.Key(Company.__table__.c.name_key), paging.Key(Company.__table__.c.id)],
+        paging.cursor(),
+    )
     accounts = queries.account_scores(session(), [company.id for company, *_ in found.rows])
-    return htmx.answer("leads/companies.html", "leads/_company_list.html", found=found, accounts_shown=[row[:2] for row in found.rows], accounts=accounts, q=q, countries=dict(values.countries()))
+    return htmx.answer(
+        "leads/companies.html",
+        "leads/_company_list.html",
+        found=found,
+        accounts_shown=[row[:2] for row in found.rows],
+        accounts=accounts,
+        q=q,
+        countries=dict(values.countries()),
+    )
 
 
 @blueprint.get("/companies/<int:company_id>")
@@ -49,7 +65,9 @@ def create() -> Any:
     try:
         company = companies.create(session(), **given, at=clock.now())
     except values.BadValue as problem:
-        return render_template("leads/company_form.html", company=None, given=given, errors=[problem.sentence], **_choices()), 422
+        return render_template(
+            "leads/company_form.html", company=None, given=given, errors=[problem.sentence], **_choices()
+        ), 422
     company.owner_id = _owner()
     htmx.toast(f"{company.name} was added.")
     return htmx.redirect(url_for("leads_companies.show", company_id=company.id))
@@ -71,7 +89,9 @@ def change(company_id: int) -> Any:
     try:
         companies.change(session(), company, **given)
     except values.BadValue as problem:
-        return render_template("leads/company_form.html", company=company, given=given, errors=[problem.sentence], **_choices()), 422
+        return render_template(
+            "leads/company_form.html", company=company, given=given, errors=[problem.sentence], **_choices()
+        ), 422
     company.owner_id = _owner()
     htmx.toast(f"{company.name} saved.")
     return htmx.redirect(url_for("leads_companies.show", company_id=company.id))
@@ -83,7 +103,8 @@ def _found(company_id: int) -> Company:
 
 def _owner() -> int | None:
     given = request.form.get("owner_id", "")
-    return int(given) if given.isdigit() and session().get(User, int(given)) else None
+    is_number = given.isdigit() and len(given) < 16
+    return session().scalar(sa.select(User.id).where(User.id == int(given))) if is_number else None
 
 
 def _choices() -> dict[str, Any]:

@@ -25,7 +25,11 @@ def declare() -> Any:
     given = {name: request.form.get(name, "") for name in ("label", "name", "kind", "choices")}
     try:
         field = fields.declare(
-            session(), label=given["label"], name=given["name"], kind=given["kind"], choices=given["choices"].splitlines()
+            session(),
+            label=given["label"],
+            name=given["name"],
+            kind=given["kind"],
+            choices=given["choices"].splitlines(),
         )
     except values.BadValue as problem:
         return _page(given, [problem.sentence]), 422
@@ -82,4 +86,6 @@ def _set_archived(field_id: int, is_archived: bool) -> Response:
 
 def _page(given: dict[str, str], errors: list[str]) -> str:
     known = queries.lead_fields(session())
-    return render_template("leads/fields.html", known=known, given=given, errors=errors, types=fields.CUSTOM_TYPES, core=fields.CORE)
+    return render_template(
+        "leads/fields.html", known=known, given=given, errors=errors, types=fields.CUSTOM_TYPES, core=fields.CORE
+    )

@@ -89,7 +89,9 @@ def run(import_id: int) -> Any:
             raise Refused("The file is gone; bring it again.")
         if row.state == importing.FAILED:
             with copy.write() as writing:
-                importing.begin(writing, import_id, row.options.get("columns", []), row.mapping, importing.Options.read(row.options))
+                importing.begin(
+                    writing, import_id, row.options.get("columns", []), row.mapping, importing.Options.read(row.options)
+                )
     else:
         options, mapping = _options(), _chosen()
         problem = _begin(copy, row, path, mapping, options, user_id)
@@ -104,10 +106,14 @@ def run(import_id: int) -> Any:
 def cancel(import_id: int) -> Response:
     row = _found(import_id)
     if importing.cancel(session(), import_id, at=clock.now()):
-        htmx.toast("Stopped. What was brought in so far stays." if row.done_count else "The import was dropped.", "info")
+        htmx.toast(
+            "Stopped. What was brought in so far stays." if row.done_count else "The import was dropped.", "info"
+        )
         if import_id not in _running:
             (_folder() / row.stored_name).unlink(missing_ok=True)
-    return htmx.redirect(url_for("leads_imports.show" if row.done_count else "leads_imports.index", **({"import_id": import_id} if row.done_count else {})))
+    if row.done_count:
+        return htmx.redirect(url_for("leads_imports.show", import_id=import_id))
+    return htmx.redirect(url_for("leads_imports.index"))
 
 
 @blueprint.get("/leads/imports/<int:import_id>/refused.csv")
@@ -125,17 +131,28 @@ def refused(import_id: int) -> Response:
     return response
 
 
-def _begin(copy: Database, row: Import, path: Path, mapping: dict[str, str], options: importing.Options, user_id: int) -> str:
+def _begin(
+    copy: Database, row: Import, path: Path, mapping: dict[str, str], options: importing.Options, user_id: int
+) -> str:
     """The sentence that stands against running, or nothing."""
     try:
         with copy.write() as writing:
             known = importing.open_file(path, options)
             importing.check_mapping(writing, known, mapping)
             if options.topic and not options.consent_source:
-                raise values.BadValue("Say where these people agreed, for example “Fair Basel, paper form”; consent without proof does not count.")
+                raise values.BadValue(
+                    "Say where these people agreed, for example “Fair Basel, paper form”; consent without proof does not count."
+                )
             if not importing.begin(writing, row.id, known.columns, mapping, options):
                 return "This import is over; bring the file again."
-            auditing.note(writing, user_id, "imported leads", "import", str(row.id), {"file": row.file_name, "rows": row.rows_count})
+            auditing.note(
+                writing,
+                user_id,
+                "imported leads",
+                "import",
+                str(row.id),
+                {"file": row.file_name, "rows": row.rows_count},
+            )
     except (values.BadValue, reading.BadFile) as problem:
         return str(problem)
     except OSError:
@@ -161,13 +178,22 @@ def _start(copy: Database, import_id: int, path: Path) -> None:
     threading.Thread(target=work, name=f"import-{import_id}", daemon=True).start()
 
 
-def _matching(row: Import, mapping: dict[str, str] | None, options: importing.Options, errors: list[str], *, is_answer: bool = False) -> str:
+def _matching(
+    row: Import,
+    mapping: dict[str, str] | None,
+    options: importing.Options,
+    errors: list[str],
+    *,
+    is_answer: bool = False,
+) -> str:
     path = _folder() / row.stored_name
     with database().read() as looking:
         try:
             known = importing.open_file(path, options)
         except (reading.BadFile, OSError) as problem:
-            raise Refused(str(problem) if isinstance(problem, reading.BadFile) else "The file is gone; bring it again.") from None
+            raise Refused(
+                str(problem) if isinstance(problem, reading.BadFile) else "The file is gone; bring it again."
+            ) from None
         guessed = importing.guess(looking, known)
         kept = {column: (mapping or {}).get(column, guessed[column]) for column in known.columns}
         rows = list(islice(known.rows(), CHECKED))
@@ -223,9 +249,14 @@ def _options() -> importing.Options:
 
 
 def _progress(row: Import) -> dict[str, Any]:
-    reasons = sa.select(ImportRefusal).where(ImportRefusal.import_id == row.id).order_by(ImportRefusal.row_number).limit(50)
+    reasons = (
+        sa.select(ImportRefusal).where(ImportRefusal.import_id == row.id).order_by(ImportRefusal.row_number).limit(50)
+    )
     is_stopped = row.state == importing.RUNNING and row.id not in _running
-    return {"refusals": session().scalars(reasons).all() if row.state != importing.RUNNING else [], "is_stopped": is_stopped}
+    return {
+        "refusals": session().scalars(reasons).all() if row.state != importing.RUNNING else [],
+        "is_stopped": is_stopped,
+    }
 
 
 def _found(import_id: int) -> Import:

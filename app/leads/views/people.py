@@ -32,8 +32,14 @@ def index() -> Response:
     page = htmx.answer("leads/index.html", "leads/_lead_list.html", **_list(wanted), **_choices())
     response = make_response(page)
     if htmx.is_fragment() and paging.cursor() is None:
-        htmx.push_url(response, url_for("leads.index", **wanted.arguments()))
+        htmx.push_url(response, listing_url(wanted))
     return response
+
+
+def listing_url(wanted: listing.Wanted) -> str:
+    """The address of the list that shows this."""
+    arguments: dict[str, Any] = wanted.arguments()
+    return url_for("leads.index", **arguments)
 
 
 @blueprint.get("/leads/new")
@@ -94,7 +100,13 @@ def _only(lead_id: int) -> Any:
 
 def name_of(lead: Lead) -> str:
     """What a lead is called on pages."""
-    return f"{lead.first_name} {lead.last_name}".strip() or lead.email or lead.company_name or lead.phone or f"Lead {lead.id}"
+    return (
+        f"{lead.first_name} {lead.last_name}".strip()
+        or lead.email
+        or lead.company_name
+        or lead.phone
+        or f"Lead {lead.id}"
+    )
 
 
 @blueprint.app_template_filter("lead_name")
@@ -142,8 +154,9 @@ def form_choices() -> dict[str, Any]:
 
 def _list(wanted: listing.Wanted) -> dict[str, Any]:
     keys = [paging.Key(column, is_descending) for column, is_descending in listing.order(wanted)]
-    page = paging.fetch(session(), listing.query(session(), wanted), keys, paging.cursor())
-    count, is_exact = (len(page.rows), True) if not (page.next or page.previous) else listing.count(session(), wanted)
+    where = listing.conditions(session(), wanted)
+    page = paging.fetch(session(), listing.query(session(), wanted, where), keys, paging.cursor())
+    count, is_exact = (len(page.rows), True) if not (page.next or page.previous) else listing.count(session(), where)
     return {
         "wanted": wanted,
         "found": page,

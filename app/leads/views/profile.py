@@ -53,7 +53,9 @@ def profile(lead_id: int) -> str:
 @allow(*PEOPLE)
 def profile_form(lead_id: int) -> str:
     lead = found_or_404(lead_id)
-    return render_template("leads/_lead_profile_form.html", lead=lead, given=_current(lead), errors=[], **form_choices())
+    return render_template(
+        "leads/_lead_profile_form.html", lead=lead, given=_current(lead), errors=[], **form_choices()
+    )
 
 
 @blueprint.post("/leads/<int:lead_id>/profile")
@@ -69,7 +71,9 @@ def change(lead_id: int) -> Any:
         return render_template(page, lead=lead, given=shown, errors=[problem.sentence], **form_choices()), 422
     if "owner_id" in request.form:
         owner = request.form["owner_id"]
-        changed += ["owner"] * updating.set_owner(session(), _one(lead_id), int(owner) if owner.isdigit() else None, at=clock.now())
+        changed += ["owner"] * updating.set_owner(
+            session(), _one(lead_id), int(owner) if owner.isdigit() else None, at=clock.now()
+        )
     session().refresh(lead)
     htmx.toast(f"{name_of(lead)} saved." if changed else "Nothing had changed.", "success" if changed else "info")
     if changed:
@@ -173,7 +177,7 @@ def erase(lead_id: int) -> AnyResponse:
     return htmx.redirect(url_for("leads.index"))
 
 
-def _one(lead_id: int) -> sa.Select[tuple[int]]:
+def _one(lead_id: int) -> sa.Select[int]:
     return sa.select(Lead.id).where(Lead.id == lead_id)
 
 
@@ -201,7 +205,9 @@ def _profile(lead: Lead) -> dict[str, Any]:
         "all_tags": queries.all_tags(session()),
         "country": values.country_name(lead.country) if lead.country else "",
         "stage_label": STAGE_LABELS.get(lead.stage, lead.stage),
-        "custom": [(f.label, f.type, lead.fields.get(n)) for n, f in fields.declared(session()).items() if n in lead.fields],
+        "custom": [
+            (f.label, f.type, lead.fields.get(n)) for n, f in fields.declared(session()).items() if n in lead.fields
+        ],
         "merges": merging.merges_of(session(), lead.id),
     }
 
