@@ -111,7 +111,8 @@ def _difference(session: Session, segment: Segment, now: datetime, among: sa.Sel
     members = sa.select(MEMBERS.c.lead_id).where(MEMBERS.c.segment_id == segment.id)
     if among is not None:
         who.insert(0, LEADS.c.id.in_(among))
-        members = members.where(MEMBERS.c.lead_id.in_(among))
+        merged = sa.select(LEADS.c.id).where(LEADS.c.merged_into_id.in_(among))  # the event names the survivor
+        members = members.where(sa.or_(MEMBERS.c.lead_id.in_(among), MEMBERS.c.lead_id.in_(merged)))
     matching, present = sa.select(LEADS.c.id).where(*who).subquery("matching"), members.subquery("present")
     return (
         sa.select(sa.func.coalesce(matching.c.id, present.c.lead_id), matching.c.id.is_not(None))

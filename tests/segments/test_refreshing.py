@@ -99,6 +99,14 @@ def test_a_merged_or_erased_lead_is_no_member(session: Session) -> None:
     assert members(session, "swiss-leads") == set()
 
 
+def test_a_lead_merged_into_a_touched_one_is_no_member_any_more(session: Session) -> None:
+    ana, twin = people.lead(session, "Ana", country="CH"), people.lead(session, "Twin", country="CH")
+    make(session, "Swiss leads", SWISS)
+    session.execute(sa.update(Lead).where(Lead.id == twin).values(merged_into_id=ana))
+    refreshing.refresh(session, now=NOW, touched=sa.select(Lead.id).where(Lead.id == ana))
+    assert members(session, "swiss-leads") == {"Ana"}
+
+
 def test_a_rule_that_cannot_be_read_leaves_its_members_and_stops_nobody_else(session: Session) -> None:
     people.lead(session, "Ana", country="CH")
     swiss = make(session, "Swiss leads", SWISS)

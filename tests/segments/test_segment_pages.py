@@ -55,7 +55,6 @@ def test_the_builder_draws_itself_from_a_rule_and_from_its_inputs(marketer: Flas
     assert "&lt;script&gt; (does not exist)" in marketer.post("/rules/builder", data=given).text
     answer = marketer.post("/rules/builder", data=INPUTS | {"rule_builder": "rule", "rule_do": "group", "rule_at": ""})
     assert 'name="rule|1.0|field"' in answer.text
-    assert '"rule-changed"' in answer.headers["HX-Trigger"] if "HX-Trigger" in answer.headers else True
 
 
 def test_the_preview_counts_and_names_a_few(marketer: FlaskClient) -> None:
@@ -77,3 +76,4 @@ def test_a_viewer_may_look_and_not_change(sign_in: Callable[..., FlaskClient]) -
     assert viewer.get("/segments").status_code == 200
     assert viewer.get("/segments/new").status_code == 403
     assert viewer.post("/segments", data=INPUTS | {"name": "x"}).status_code == 403
+    assert viewer.post("/rules/builder", data={"rule_builder": "rule", "rule_given": "{}"}).status_code == 200

@@ -8,6 +8,8 @@ from typing import Any
 from flask import Blueprint, render_template, request
 
 from app import clock
+from app.accounts.guards import allow
+from app.accounts.models import ROLES
 from app.segments import building, queries, ruling
 from app.segments.ruletype import Known
 from app.web import Refused, database, htmx
@@ -17,6 +19,7 @@ MOST_TEXT = 200_000
 
 
 @blueprint.post("/rules/builder")
+@allow(*ROLES)  # changes nothing: who may look at a flow sees its rules drawn
 def draw() -> str:
     """The whole builder again, after a choice that changes its shape, or with a new part or without one."""
     name, known, in_flow = _asked()
@@ -39,6 +42,7 @@ def draw() -> str:
 
 
 @blueprint.post("/rules/preview")
+@allow(*ROLES)
 def preview() -> str:
     """The foot of the builder: the rule as JSON, as a sentence, how many match and who, for instance."""
     name, known, in_flow = _asked()
