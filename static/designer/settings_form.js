@@ -12,7 +12,10 @@ export class SettingsForm {
     this.root = el("form", { class: "panel-form", id: "settings-form", novalidate: true, "aria-label": "Settings", onsubmit: (event) => event.preventDefault() });
     for (const name of ["input", "change"]) this.root.addEventListener(name, (event) => this.changed(event));
     this.root.addEventListener("click", (event) => this.clicked(event));
-    this.root.addEventListener("rule-changed", (event) => this.changed(event));
+    this.root.addEventListener("rule-changed", (event) => {
+      this.sent = null; // htmx settles before it tells, so the snapshot below already holds the new rule
+      this.changed(event);
+    });
     this.root.addEventListener("htmx:after:settle", () => this.timer || (this.sent = this.snapshot())); // a rule drew itself
   }
 
