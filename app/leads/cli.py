@@ -225,7 +225,7 @@ def erase(who: str, yes: bool, at: Any, as_json: bool) -> None:
 
 
 def _one(session: Session, who: str) -> Lead:
-    lead = finding.by_id(session, int(who)) if who.isdigit() and len(who) < 16 else finding.by_email(session, who)
+    lead = finding.by_id(session, int(who)) if who.isdecimal() and len(who) < 16 else finding.by_email(session, who)
     if lead is None:
         refuse(f"There is no lead {who!r}.")
     return lead

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from app.leads.models import Import, ImportRefusal, Lead
 from app.leads.values import BadValue
 
 BATCH = 1000
+ABANDONED = timedelta(days=1)
 MOST_TAGS = 20
 RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
 
@@ -272,6 +273,13 @@ def cancel(session: Session, import_id: int, *, at: datetime) -> bool:
     running = sa.and_(Import.id == import_id, Import.state.in_((RUNNING, "uploaded", FAILED)))
     statement = sa.update(Import).where(running).values(state=CANCELLED, finished_at=at)
     return bool(session.connection().execute(statement).rowcount)
+
+
+def forget_abandoned(session: Session, now: datetime) -> list[str]:
+    """Drop uploads that nobody matched within a day; the stored names of files to delete."""
+    old = sa.and_(Import.state == "uploaded", Import.created_at < now - ABANDONED)
+    statement = sa.update(Import).where(old).values(state=CANCELLED, finished_at=now).returning(Import.stored_name)
+    return [name for name in session.scalars(statement, execution_options={"synchronize_session": False}) if name]
 
 
 def refused_rows(session: Session, import_id: int) -> Iterator[list[Any]]:

@@ -13,6 +13,7 @@ from app.accounts.models import User
 from app.db import Instant, rows_of, table
 from app.leads.finding import is_living
 from app.leads.models import STAGES, Lead, LeadTag, Tag
+from app.leads.values import clean
 
 MOST_COUNTED = 10_000
 MOST_WORDS = 6
@@ -44,7 +45,7 @@ class Wanted:
     @classmethod
     def read(cls, given: Mapping[str, str]) -> Wanted:
         """From a page's address; what makes no sense there is left out."""
-        found = {name: given.get(name, "").strip()[:200] for name in cls.__dataclass_fields__}
+        found = {name: clean(given.get(name, ""))[:200] for name in cls.__dataclass_fields__}
         if found["sort"].removeprefix("-") not in SORTS:
             found["sort"] = DEFAULT_SORT
         if found["stage"] not in STAGES:
@@ -99,9 +100,9 @@ def conditions(session: Session, wanted: Wanted) -> Where:
     if wanted.temperature:
         found.append(Lead.temperature == wanted.temperature)
     if wanted.owner:
-        is_number = wanted.owner.isdigit() and len(wanted.owner) < 16
+        is_number = wanted.owner.isdecimal() and len(wanted.owner) < 16
         found.append(Lead.owner_id == int(wanted.owner) if is_number else Lead.owner_id.is_(None))
-    if wanted.company.isdigit() and len(wanted.company) < 16:
+    if wanted.company.isdecimal() and len(wanted.company) < 16:
         found.append(Lead.company_id == int(wanted.company))
     if wanted.tag:
         tagged = sa.select(LeadTag.lead_id).join(Tag, Tag.id == LeadTag.tag_id).where(Tag.key == wanted.tag)

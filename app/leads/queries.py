@@ -15,7 +15,7 @@ from app.accounts.models import User
 from app.db import rows_of, table
 from app.leads import fields, telling
 from app.leads.finding import is_living
-from app.leads.models import Company, Lead, LeadField, LeadTag, Note, Tag
+from app.leads.models import Lead, LeadField, LeadTag, Note, Tag
 from app.tracking import queries as tracking
 from app.tracking.models import Event, Identity
 
@@ -211,12 +211,6 @@ def account_scores(session: Session, company_ids: Sequence[int]) -> dict[int, An
         .group_by(Lead.company_id)
     )  # fmt: skip
     return {row.company_id: row for row in session.execute(query)}
-
-
-def company_names(session: Session, starting: str) -> list[str]:
-    """Companies whose name starts so, for filling in."""
-    query = sa.select(Company.name).where(Company.name_key.startswith(starting.casefold(), autoescape=True))
-    return list(session.scalars(query.order_by(Company.name_key).limit(10)))
 
 
 def lead_fields(session: Session) -> Sequence[LeadField]:

@@ -286,6 +286,15 @@ def test_the_export_is_defused(sign_in: SignIn, sqlite_database: Database, now: 
     assert ",-5," in text
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/leads/99999999999999999999", "/leads/999", "/companies/99999999999999999999", "/leads/imports/9", "/leads?owner=²",
+     "/leads?after=nonsense&sort=name", "/leads?company=99999999999999999999999", "/leads/1?before=x~y", "/leads?q=%00"],
+)  # fmt: skip
+def test_addresses_that_make_no_sense_end_in_a_page(sign_in: SignIn, path: str) -> None:
+    assert sign_in("administrator").get(path).status_code in {200, 404}
+
+
 def wait(client: FlaskClient, path: str) -> str:
     for _ in range(100):
         page = client.get(path).text

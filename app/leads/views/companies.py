@@ -22,7 +22,7 @@ FACTS = ("name", "domain", "industry", "size", "country")
 
 @blueprint.get("/companies")
 def index() -> str:
-    q = request.args.get("q", "").strip()[:200]
+    q = values.clean(request.args.get("q", ""))[:200]
     query = sa.select(Company, User.name.label("owner")).outerjoin(User, User.id == Company.owner_id)
     if q:
         words = sa.or_(
@@ -98,12 +98,12 @@ def change(company_id: int) -> Any:
 
 
 def _found(company_id: int) -> Company:
-    return session().get(Company, company_id) or abort(404)
+    return (session().get(Company, company_id) if company_id < 2**63 else None) or abort(404)
 
 
 def _owner() -> int | None:
     given = request.form.get("owner_id", "")
-    is_number = given.isdigit() and len(given) < 16
+    is_number = given.isdecimal() and len(given) < 16
     return session().scalar(sa.select(User.id).where(User.id == int(given))) if is_number else None
 
 

@@ -30,7 +30,7 @@ _running: set[int] = set()
 @blueprint.get("/leads/imports")
 @allow(*CHANGERS)
 def index() -> str:
-    rows = session().scalars(sa.select(Import).where(Import.state != "new").order_by(Import.id.desc()).limit(30)).all()
+    rows = session().scalars(sa.select(Import).order_by(Import.id.desc()).limit(30)).all()
     return render_template("leads/imports.html", rows=rows)
 
 
@@ -50,6 +50,8 @@ def upload() -> Any:
     except (reading.BadFile, OSError) as problem:
         path.unlink(missing_ok=True)
         raise Refused(str(problem)) from None
+    for abandoned in importing.forget_abandoned(session(), clock.now()):
+        (_folder() / abandoned).unlink(missing_ok=True)
     name = values.clean(Path(given.filename.replace("\\", "/")).name) or "file"
     row = importing.start(session(), name, stored, rows=rows, user_id=current_user.id, at=clock.now())
     return htmx.redirect(url_for("leads_imports.show", import_id=row.id))
@@ -260,7 +262,7 @@ def _progress(row: Import) -> dict[str, Any]:
 
 
 def _found(import_id: int) -> Import:
-    return session().get(Import, import_id) or abort(404)
+    return (session().get(Import, import_id) if import_id < 2**63 else None) or abort(404)
 
 
 def _folder() -> Path:

@@ -58,7 +58,7 @@ def create() -> Any:
         page = render_template("leads/new.html", **_form(given, [problem.sentence]), known=known)
         return page, 422
     owner = request.form.get("owner_id", "")
-    if owner.isdigit():
+    if owner.isdecimal():
         updating.set_owner(session(), _only(lead.id), int(owner), at=clock.now())
     htmx.toast(f"{name_of(lead)} was added.")
     return htmx.redirect(url_for("leads.show", lead_id=lead.id))
@@ -81,7 +81,7 @@ def export() -> Response:
 @blueprint.post("/leads/tags")
 def tag_many() -> Response:
     """Tag the leads ticked in the list."""
-    chosen = [int(i) for i in request.form.getlist("lead") if i.isdigit() and len(i) < 16][:1000]
+    chosen = [int(i) for i in request.form.getlist("lead") if i.isdecimal() and len(i) < 16][:1000]
     if not chosen:
         raise Refused("Tick the leads to tag first.")
     try:
@@ -122,7 +122,7 @@ def phone(number: str) -> str:
 
 def found_or_404(lead_id: int) -> Lead:
     """The lead, or the page that says there is none (an erased one has nothing to show)."""
-    lead = session().get(Lead, lead_id)
+    lead = session().get(Lead, lead_id) if lead_id < 2**63 else None
     if lead is None or lead.erased_at is not None:
         abort(404)
     return lead

@@ -62,7 +62,7 @@ def profile_form(lead_id: int) -> str:
 @allow(*PEOPLE)
 def change(lead_id: int) -> Any:
     lead = found_or_404(lead_id)
-    given = given_values()
+    given = {name: value for name, value in given_values().items() if not _is_untouched(lead, name, value)}
     try:
         changed = updating.set_values(session(), lead_id, given, at=clock.now())
     except values.BadValue as problem:
@@ -72,7 +72,7 @@ def change(lead_id: int) -> Any:
     if "owner_id" in request.form:
         owner = request.form["owner_id"]
         changed += ["owner"] * updating.set_owner(
-            session(), _one(lead_id), int(owner) if owner.isdigit() else None, at=clock.now()
+            session(), _one(lead_id), int(owner) if owner.isdecimal() else None, at=clock.now()
         )
     session().refresh(lead)
     htmx.toast(f"{name_of(lead)} saved." if changed else "Nothing had changed.", "success" if changed else "info")
@@ -136,7 +136,7 @@ def put_back_note(lead_id: int, note_id: int) -> Any:
 @blueprint.get("/leads/<int:lead_id>/merge")
 def merge_form(lead_id: int) -> str:
     lead = found_or_404(lead_id)
-    q = request.args.get("q", "")
+    q = values.clean(request.args.get("q", ""))[:200]
     return render_template("leads/_lead_merge.html", lead=lead, q=q, others=merging.candidates(session(), lead, q))
 
 
@@ -144,7 +144,7 @@ def merge_form(lead_id: int) -> str:
 def merge(lead_id: int) -> Response:
     lead = found_or_404(lead_id)
     other = request.form.get("other", "")
-    if not other.isdigit() or len(other) > 15:
+    if not other.isdecimal() or len(other) > 15:
         raise Refused("Choose the other record of the same person first.")
     try:
         done = merging.merge(session(), lead_id, int(other), user_id=current_user.id, at=clock.now())
@@ -179,6 +179,11 @@ def erase(lead_id: int) -> AnyResponse:
 
 def _one(lead_id: int) -> sa.Select[int]:
     return sa.select(Lead.id).where(Lead.id == lead_id)
+
+
+def _is_untouched(lead: Lead, name: str, value: str) -> bool:
+    """A switch that nobody ever set, and that is still off, stays unset."""
+    return value == "no" and f"{name}_shown" in request.form and name not in lead.fields
 
 
 def _tags(lead: Lead) -> Any:
@@ -240,7 +245,7 @@ def _story(lead: Lead, tab: str) -> dict[str, Any]:
 def _cursor(text: str) -> tuple[datetime, int] | None:
     at, _, event_id = text.rpartition("~")
     instant = _instant(at)
-    return (instant, int(event_id)) if instant and event_id.isdigit() and len(event_id) < 19 else None
+    return (instant, int(event_id)) if instant and event_id.isdecimal() and len(event_id) < 19 else None
 
 
 def _instant(text: str) -> datetime | None:
