@@ -12,7 +12,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from app import clock, schema, web
+from app import beginning, clock, schema, web
 from app.accounts import organisation
 from app.cli import database, json_option, refuse, say
 from app.db import sqlite_driver
@@ -24,7 +24,7 @@ from app.db import table as table_named
 def migrate(as_json: bool) -> None:
     """Bring the database up to the schema of this version."""
     try:
-        was_behind = schema.upgrade(database())
+        was_behind = beginning.begin(database(), at=clock.now())
     except schema.NewerSchema as error:
         refuse(str(error))
     text = "The database is now up to date." if was_behind else "The database was up to date already."

@@ -13,7 +13,7 @@ from flask import current_app
 from sqlalchemy.exc import IntegrityError
 from waitress.server import create_server
 
-from app import schema, web
+from app import beginning, clock, schema, web
 from app.accounts import passwords, users
 from app.cli import database, refuse
 from app.scheduler import ENGINE, SENDER, Clockwork, NotAlone
@@ -47,7 +47,7 @@ def _log() -> None:
 def _prepare(ctx: click.Context) -> None:
     """The schema, the first administrator, and the demonstration's data when it was asked for."""
     try:
-        if schema.upgrade(database()):
+        if beginning.begin(database(), at=clock.now()):
             click.echo("The database is up to date.")
     except schema.NewerSchema as error:
         refuse(str(error))
