@@ -43,7 +43,9 @@ def _said(problem: Problem) -> str:
 
 
 @campaigns.command("list")
-@click.option("--state", type=click.Choice(queries.STATES), help="Only these; default: all that are not in the archive.")
+@click.option(
+    "--state", type=click.Choice(queries.STATES), help="Only these; default: all that are not in the archive."
+)
 @cli.json_option
 def list_command(state: str | None, as_json: bool) -> None:
     """All campaigns with their figures."""

@@ -81,7 +81,8 @@ def _text(dumper: _Dumper, text: str) -> Any:
     plain = all(c.isprintable() or c == "\n" for c in text)
     is_block = "\n" in text.strip("\n") and plain and not re.search(r"[ \t]\n|^[ \n]|\n\n$", text)
     # numbers of other YAML versions (1_000, 1e5, 0x1f) are quoted, so that every reader sees the same
-    quoted = '"' if re.match(r"^[-+.]?[0-9]", text) and not is_block else None
+    is_odd = re.match(r"^[-+.]?[0-9]", text) or not plain  # and line ends of other alphabets, written as \u2028
+    quoted = '"' if is_odd and not is_block else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if is_block else quoted)
 
 

@@ -127,12 +127,12 @@ def _mails(session: Session, ids: list[int]) -> dict[int, Any]:
 def _handed(session: Session, ids: list[int]) -> dict[int, int]:
     handoffs = db.table("handoffs")
     counted = sa.select(handoffs.c.campaign_id, sa.func.count()).where(handoffs.c.campaign_id.in_(ids))
-    return dict(session.execute(counted.group_by(handoffs.c.campaign_id)).tuples().all())
+    return dict(session.execute(counted.group_by(handoffs.c.campaign_id)).all())
 
 
 def counts(session: Session) -> dict[str, int]:
     """How many campaigns there are in each state, for the tabs."""
-    return dict(session.execute(sa.select(Campaign.state, sa.func.count()).group_by(Campaign.state)).tuples().all())
+    return dict(session.execute(sa.select(Campaign.state, sa.func.count()).group_by(Campaign.state)).all())
 
 
 # --- who is where

@@ -43,7 +43,7 @@ def _here(session: Session, campaign_id: int) -> dict[str, int]:
     standing = sa.select(Enrollment.step, sa.func.count()).where(
         Enrollment.version_id.in_(_versions(campaign_id)), Enrollment.state == "active"
     )
-    return dict(session.execute(standing.group_by(Enrollment.step)).tuples().all())
+    return dict(session.execute(standing.group_by(Enrollment.step)).all())
 
 
 def _versions(campaign_id: int) -> sa.Select[Any]:
@@ -70,7 +70,7 @@ def _ends(session: Session, campaign_id: int) -> dict[str, int]:
     counted = sa.select(Enrollment.step, sa.func.count()).where(
         Enrollment.campaign_id == campaign_id, Enrollment.state != "active", ~journalled.exists()
     )
-    return dict(session.execute(counted.group_by(Enrollment.step)).tuples().all())
+    return dict(session.execute(counted.group_by(Enrollment.step)).all())
 
 
 def _mails(session: Session, campaign_id: int) -> defaultdict[str, dict[str, int]]:
@@ -134,7 +134,7 @@ def _of_trigger(entered: int, recent: int) -> dict[str, Any]:
 
 def _states(session: Session, campaign_id: int) -> dict[str, int]:
     counted = sa.select(Enrollment.state, sa.func.count()).where(Enrollment.campaign_id == campaign_id)
-    return dict(session.execute(counted.group_by(Enrollment.state)).tuples().all())
+    return dict(session.execute(counted.group_by(Enrollment.state)).all())
 
 
 def totals(session: Session, campaign_id: int, flow: dict[str, Any], *, now: datetime) -> dict[str, Any]:
