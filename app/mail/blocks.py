@@ -81,7 +81,7 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "text": ("Text", "typography", {"text": "Write something worth reading."}),
     "button": ("Button", "hand-click", {"label": "Read more", "url": "https://"}),
     "image": ("Image", "photo", {}),
-    "columns": ("Columns", "columns", {}),
+    "columns": ("Columns", "columns", {"columns": [[], []]}),
     "divider": ("Divider", "separator", {}),
     "html": ("HTML", "code", {"html": ""}),
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy.orm import Session
 
 from app.db import Database
@@ -21,7 +21,7 @@ from app.preferences import suppressing
 from app.tracking import recording
 from config import Config
 
-log = structlog.get_logger("trellis.mail")
+log = logging.getLogger("trellis.mail")
 BATCH = 100
 recover = leasing.recover
 
@@ -127,7 +127,7 @@ class _Sender:
         elif state == "failed" and outcome.is_hard_bounce:
             _bounced(session, prepared, outcome, self.now)
         if state not in {"sent", ""}:
-            log.info("mail not sent", message=message.id, state=state, reply=outcome.reply)
+            log.info("Message %s is %s: %s", message.id, state, outcome.reply)
 
     def give_back(self, held: list[Held]) -> None:
         with self.database.write() as session:
@@ -188,7 +188,7 @@ def _bounced(session: Session, prepared: Prepared, outcome: Outcome, at: datetim
     try:
         suppressing.suppress(session, addresses.canonical(prepared.recipient), "bounce", outcome.reply, at)
     except addresses.BadAddress:
-        log.warning("bounced address cannot be suppressed", message=message.id)
+        log.warning("The bounced address of message %s cannot be suppressed.", message.id)
     if message.lead_id is not None:
         recording.record(
             session,

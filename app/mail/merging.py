@@ -91,9 +91,16 @@ FILTERS: dict[str, Any] = {
 _WITH_ARGUMENT = {"default", "fallback"}
 
 
+class _Names(ImmutableSandboxedEnvironment):
+    """A dot reads a value by its name and nothing else: a field called `items` is that field, never a method."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return obj.get(attribute, "") if type(obj) is dict else self.undefined(name=attribute)
+
+
 def environment(*, escapes: bool, finalize: Any = None) -> ImmutableSandboxedEnvironment:
     """Jinja with nothing in it but our filters."""
-    made = ImmutableSandboxedEnvironment(
+    made = _Names(
         autoescape=escapes,
         undefined=jinja2.ChainableUndefined,
         finalize=finalize,
@@ -190,8 +197,10 @@ def _name_faults(node: nodes.Name, names: Names, plain: frozenset[str]) -> Itera
 def _near(given: str, names: Names) -> str:
     every = [f"{group}.{attribute}" for group, attributes in names.items() for attribute in attributes] + list(URLS)
     last = {tag.rpartition(".")[2]: tag for tag in reversed(every)}
-    found = difflib.get_close_matches(given, every, n=2, cutoff=0.6)
-    found += [last[word] for word in difflib.get_close_matches(given.rpartition(".")[2], last, n=2, cutoff=0.7)]
+    found = difflib.get_close_matches(given, every, n=2, cutoff=0.7)
+    if not found:
+        word = given.rpartition(".")[2]
+        found = [last[name] for name in difflib.get_close_matches(word, last, n=2, cutoff=0.7)]
     near = list(dict.fromkeys(found))[:3]
     return f"; did you mean {' or '.join(near)}?" if near else "; choose one from the list of merge tags."
 

@@ -153,7 +153,7 @@ def wait_for(log: Path, count: int, child: int) -> None:
     """Until the server has taken so many mails, or nothing moves any more."""
     until = time.monotonic() + 10
     while taken(log).total() < count and time.monotonic() < until and Path(f"/proc/{child}").exists():
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 @pytest.mark.slow
