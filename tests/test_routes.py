@@ -61,6 +61,8 @@ ANYBODY_MAY_CHANGE = {
     "accounts.sign_out",
     "campaigns.settings_form",  # draws a form, changes nothing
     "sales.read_alerts",
+    "segments_builder.draw",  # draws a rule, changes nothing
+    "segments_builder.preview",  # counts, changes nothing
 }
 SALES_MAY_CHANGE = ANYBODY_MAY_CHANGE | {
     "leads.add_note",
