@@ -16,6 +16,7 @@ from app.mail.queueing import queue_one
 from app.sales import telling
 from app.sales.models import Alert, Handoff
 from app.sales.naming import name_and_company
+from app.sales.queries import note_of
 
 MOST = 200
 LINK = "color:#4f46e5"
@@ -29,19 +30,19 @@ def run_once(session: Session, now: datetime, *, base_url: str = "") -> int:
 def _handoffs(session: Session, now: datetime, base_url: str) -> int:
     """Freeze the story of each new handoff, and tell its owner."""
     new = session.execute(
-        sa.select(Handoff, User)
+        sa.select(Handoff, User, note_of().label("note"))
         .outerjoin(User, sa.and_(User.id == Handoff.owner_id, User.is_active))
         .where(Handoff.is_alerted.is_(False), Handoff.state == "open")
         .order_by(Handoff.due_at, Handoff.id)
         .limit(MOST)
     ).all()
-    told = telling.stories(session, [handoff.lead_id for handoff, _ in new], now)
+    told = telling.stories(session, [handoff.lead_id for handoff, _, _ in new], now)
     queued = 0
-    for handoff, owner in new:
+    for handoff, owner, note in new:
         handoff.story, handoff.is_alerted = told.get(handoff.lead_id, {}), True
         if owner and handoff.story:
             key = f"handoff:{handoff.id}:{owner.id}"
-            inputs = _handoff_mail(handoff, owner, base_url)
+            inputs = _handoff_mail(handoff, owner, note or "", base_url)
             queued += queue_one(session, key=key, at=now, recipient=owner.email, inputs=inputs) is not None
     session.flush()
     return queued
@@ -65,7 +66,7 @@ def _alerts(session: Session, now: datetime, base_url: str) -> int:
     return queued
 
 
-def _handoff_mail(handoff: Handoff, owner: User, base_url: str) -> dict[str, str]:
+def _handoff_mail(handoff: Handoff, owner: User, note: str, base_url: str) -> dict[str, str]:
     story: dict[str, Any] = handoff.story or {}
     who = ", ".join(part for part in (story["name"], story["company"]) if part)
     due = handoff.due_at.astimezone(zones.zone(owner.zone))
@@ -73,7 +74,7 @@ def _handoff_mail(handoff: Handoff, owner: User, base_url: str) -> dict[str, str
     sections = [
         ("What made this lead ready", [f"{reason['text']} (+{reason['points']})" for reason in story["ready"]]),
         ("Last moments", [_moment(moment, owner.zone) for moment in story["moments"]]),
-        ("What to say", story["say"]),
+        ("What to say", [line for line in (note, *story["say"]) if line]),
     ]
     contact = " · ".join(part for part in (story["title"], story["email"], story["phone"]) if part)
     intro = [

@@ -30,6 +30,12 @@ def handoff(session: Session, handoff_id: int) -> Any | None:
     return session.execute(_handoffs().where(Handoff.id == handoff_id)).one_or_none()
 
 
+def note_of() -> sa.ColumnElement[str | None]:
+    """What the campaign, or whoever handed the lead over, wrote beside the handoff; it stands in its first task."""
+    first = sa.select(Task.note).where(Task.handoff_id == Handoff.id, Task.note != "").order_by(Task.id).limit(1)
+    return first.correlate(Handoff).scalar_subquery()
+
+
 def _handoffs() -> Rows:
     campaigns = table("campaigns")
     return (
@@ -40,6 +46,7 @@ def _handoffs() -> Rows:
             User.name.label("owner_name"),
             User.zone.label("owner_zone"),
             campaigns.c.name.label("campaign_name"),
+            note_of().label("note"),
         )
         .join(Lead, Lead.id == Handoff.lead_id)
         .outerjoin(User, User.id == Handoff.owner_id)

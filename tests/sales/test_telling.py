@@ -90,7 +90,8 @@ def test_a_quiet_lead_has_a_story_too(session: Session, now: datetime) -> None:
 
 def test_the_owner_gets_one_mail_with_the_story_and_a_link(session: Session, now: datetime) -> None:
     rep(session, "Ana", at=now, zone="Europe/Zurich")
-    hand_over(session, arrivals([maria(session, now)]), route="round_robin", answer_within_minutes=240, at=now)
+    source = arrivals([maria(session, now)])
+    hand_over(session, source, route="round_robin", answer_within_minutes=240, note="Ask about spring.", at=now)
     assert mailing.run_once(session, now, base_url="https://t.example") == 1
     assert mailing.run_once(session, now, base_url="https://t.example") == 0
     handoff = session.scalars(sa.select(Handoff)).one()
@@ -101,6 +102,7 @@ def test_the_owner_gets_one_mail_with_the_story_and_a_link(session: Session, now
     assert inputs["subject"] == "Ready for you: Maria Keller, Nordhafen AG"
     assert "Please answer until Monday, 2 March, 14:00." in inputs["text"]
     assert "- Right industry (+20)" in inputs["text"]
+    assert "What to say\n- Ask about spring.\n" in inputs["text"]
     assert f"https://t.example/sales/handoffs/{handoff.id}" in inputs["text"]
 
 

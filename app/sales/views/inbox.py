@@ -80,6 +80,7 @@ def _inbox(view: str, **values: Any) -> str:
         counts=queries.tab_counts(session(), owner, clock.now()),
         chosen=request.args.get("owner_id", ""),
         show_owner=view == "team",
+        unread=queries.unread_count(session(), current_user.id),
         **values,
     )
 
