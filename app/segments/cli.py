@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import clock
 from app.cli import database, instant, json_option, refuse, say
 from app.leads.models import Lead
-from app.segments import refreshing, ruling, saving
+from app.segments import documenting, refreshing, ruling, saving
 from app.segments.models import Segment, SegmentMember
 
 
@@ -92,6 +92,12 @@ def delete_segment(key: str, as_json: bool) -> None:
     except saving.BadSegment as problem:
         refuse(str(problem))
     say({"deleted": key}, as_json, f"{key} is deleted. Its leads stay.")
+
+
+@segments.command("reference")
+def reference_command() -> None:
+    """Print the reference of the rule language (docs/rules.md)."""
+    click.echo(documenting.reference(), nl=False)
 
 
 def _segment(session: Session, key: str) -> Segment:

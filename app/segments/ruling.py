@@ -174,7 +174,8 @@ def who(rule: Any, names: Names) -> str:
 
 def _who(tree: Group | Condition, names: Names) -> str:
     if isinstance(tree, Condition):
-        return f"{'whose' if tree.type.possessive else 'who'} {tree.type.sentence(tree.settings, names)}"
+        words = tree.type.sentence(tree.settings, names)
+        return f"whose {words}" if tree.type.possessive else f"who {_plural(words)}"
     members = [m for m in tree.members if isinstance(m, Condition) or m.members]
     if tree.operator == "none":
         return f" except those {' or '.join(_inner(m, names) for m in members)}"
@@ -184,6 +185,11 @@ def _who(tree: Group | Condition, names: Names) -> str:
     said = " and ".join(_inner(m, names) for m in members if m not in without)
     but = "".join(f"{',' if said else ''}{_who(m, names)}" for m in without)
     return said + but
+
+
+def _plural(words: str) -> str:
+    verbs = {"has ": "have ", "is ": "are ", "was ": "were ", "does ": "do "}
+    return next((many + words.removeprefix(one) for one, many in verbs.items() if words.startswith(one)), words)
 
 
 def _inner(tree: Group | Condition, names: Names) -> str:

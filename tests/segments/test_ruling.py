@@ -84,6 +84,7 @@ def test_a_rule_reads_as_english(rule: Any, sentence: str) -> None:
             {"none": [SWISS, {"rule": "submitted"}]},
             "everybody except those whose country is CH or who submitted any form",
         ),
+        ({"rule": "tag", "tag": "fair"}, "leads who have the tag “fair”"),
         ({"all": [{"none": [SWISS]}]}, "everybody except those whose country is CH"),
     ],
 )

@@ -61,7 +61,11 @@ def test_the_preview_counts_and_names_a_few(marketer: FlaskClient) -> None:
     answer = marketer.post(
         "/rules/preview", data=INPUTS | {"rule_builder": "rule"}, headers={"HX-Request-Type": "partial"}
     )
-    assert "whose country is CH" in answer.text and "Ana" in answer.text and "Ben" not in answer.text
+    assert (
+        "1</strong> lead matches: leads whose country is CH" in answer.text
+        and "Ana" in answer.text
+        and "Ben" not in answer.text
+    )
     told = json.loads(answer.headers["HX-Trigger"])["rule-changed"]
     assert told == {"name": "rule", "rule": {"all": [{"rule": "field", "field": "country", "op": "is", "value": "CH"}]}}
 
