@@ -32,20 +32,14 @@ def queue_for(session: Session, source: sa.FromClause, *, mail_key: str, at: dat
     """
     mail = find(session, mail_key)
     leads = table("leads").alias()
-    reason = _reason(mail, permitting.refusal(leads, mail.topic_id, mail.purpose, at))
-    values = {
-        **_what(mail, reason, at),
-        "enrollment_id": source.c.enrollment_id,
-        "visit": source.c.visit,
-        "campaign_id": source.c.campaign_id,
-        "step": source.c.step,
-        "lead_id": leads.c.id,
-        "bucket": leads.c.bucket,
-    }
-    owed = sa.select(*(value.label(name) for name, value in values.items())).select_from(
-        source.join(leads, leads.c.id == source.c.lead_id)
-    )
-    insert = _insert(session).from_select(list(values), owed.where(sa.true()), include_defaults=False)
+    reason = _reason(mail, permitting.refusal(leads, mail.topic_id, mail.purpose, at)).label("reason")
+    visits = [source.c[name] for name in ("enrollment_id", "visit", "campaign_id", "step")]
+    joined = source.join(leads, leads.c.id == source.c.lead_id)
+    asked = sa.select(*visits, leads.c.id.label("lead_id"), leads.c.bucket, reason).select_from(joined)
+    owed = asked.cte("owed").prefix_with("MATERIALIZED")  # else SQLite asks for the reason once in each place it stands
+    values = {name: owed.c[name] for name in owed.c.keys()} | _what(mail, owed.c.reason, at)
+    rows = sa.select(*(value.label(name) for name, value in values.items())).where(sa.true())
+    insert = _insert(session).from_select(list(values), rows, include_defaults=False)
     session.execute(insert.on_conflict_do_nothing(index_elements=["enrollment_id", "visit"]))
 
 

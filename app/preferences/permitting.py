@@ -23,17 +23,15 @@ def refusal(lead: sa.FromClause, topic_id: int | Value | None, purpose: str | Va
     is_marketing = (
         purpose != "operational" if isinstance(purpose, sa.ColumnElement) else sa.literal(purpose != "operational")
     )
-    state = _standing(lead, topic)
     return sa.case(
         (lead.c.erased_at.is_not(None), "suppressed"),
         (lead.c.canonical_email.is_(None), "no_address"),
         (is_suppressed(lead.c.address_hash), "suppressed"),
         (sa.not_(is_marketing), sa.null()),
         (_has(OptOut, lead), "unsubscribed"),
-        (state == "withdrawn", "unsubscribed"),
-        (_is_pausing(lead, now), "paused_by_lead"),
-        (sa.func.coalesce(state, "") != "given", "no_consent"),
-        else_=sa.null(),
+        (_stands(lead, topic, "given"), sa.case((_is_pausing(lead, now), "paused_by_lead"), else_=sa.null())),
+        (_stands(lead, topic, "withdrawn"), "unsubscribed"),
+        else_="no_consent",
     )
 
 
@@ -43,13 +41,12 @@ def is_suppressed(address_hash: str | Value) -> sa.ColumnElement[bool]:
     return sa.exists(sa.select(1).select_from(kept).where(kept.c.address_hash == address_hash).correlate_except(kept))
 
 
-def _standing(lead: sa.FromClause, topic: Value) -> Value:
-    """The state of the lead's subscription to the topic; a mail of no topic needs one subscription of any."""
-    subscription = Subscription.__table__.alias()
-    of_lead = sa.select(subscription.c.state).where(subscription.c.lead_id == lead.c.id)
-    to_topic = of_lead.where(subscription.c.topic_id == topic).correlate_except(subscription).scalar_subquery()
-    to_any = of_lead.where(subscription.c.state == "given").limit(1).correlate_except(subscription).scalar_subquery()
-    return sa.case((topic.is_(None), to_any), else_=to_topic)
+def _stands(lead: sa.FromClause, topic: Value, state: str) -> sa.ColumnElement[bool]:
+    """Whether the lead's subscription to the topic is in this state; a mail of no topic needs one given of any."""
+    kept = Subscription.__table__.alias()
+    of_any = topic.is_(None) if state == "given" else sa.false()
+    of_lead = sa.select(1).select_from(kept).where(kept.c.lead_id == lead.c.id, kept.c.state == state)
+    return sa.exists(of_lead.where(sa.or_(kept.c.topic_id == topic, of_any)).correlate_except(kept))
 
 
 def _has(model: Any, lead: sa.FromClause) -> sa.ColumnElement[bool]:
