@@ -20,6 +20,7 @@ LAYERS: dict[str, str] = {
     "campaigns": "the designer: drafting, checking, publishing, statistics, flows as text",
     "reports": "read-only questions over everything",
     "api": "REST v1 over the same domain functions",
+    "demo": "a made-up company with a year of behaviour, to look around and try things on",
 }
 
 SHARED: dict[str, str] = {

@@ -16,10 +16,10 @@ from waitress.server import create_server
 from app import beginning, clock, schema, web
 from app.accounts import passwords, users
 from app.cli import database, refuse
+from app.demo import staff
 from app.scheduler import ENGINE, SENDER, Clockwork, NotAlone
 from app.web.security import MOST_BYTES
 
-DEMO_EMAIL, DEMO_PASSWORD = "demo@example.com", "trellis-demo-2026"  # a demonstration's sign-in, no secret
 DUTIES = {"all": (ENGINE, SENDER), "web": (), "engine": (ENGINE,), "sender": (SENDER,)}
 
 
@@ -52,9 +52,9 @@ def _prepare(ctx: click.Context) -> None:
     except schema.NewerSchema as error:
         refuse(str(error))
     is_demo = web.settings().demo
-    email = DEMO_EMAIL if is_demo else "admin@example.com"
-    password = DEMO_PASSWORD if is_demo else passwords.invent()
-    is_first = _first_administrator(email, "Alex Morgan" if is_demo else "Admin", password)
+    email = staff.EMAIL if is_demo else "admin@example.com"
+    password = staff.PASSWORD if is_demo else passwords.invent()
+    is_first = _first_administrator(email, staff.NAME if is_demo else "Admin", password)
     demo = current_app.cli.commands.get("demo")
     if is_first and is_demo and demo is not None:
         ctx.invoke(demo)
