@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.cli import database, instant, json_option, refuse, say
-from app.leads import erasing, finding, importing, listing, merging, queries, reading, tagging, telling
+from app.leads import erasing, finding, importing, listing, merging, planning, queries, reading, tagging, telling
 from app.leads.models import Lead, Merge
 from app.leads.values import BadValue
 
@@ -51,15 +51,15 @@ def import_file(
     wording: str, encoding: str, has_header: bool | None, refused: Path | None, at: Any, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a CSV or Excel file of leads in."""
-    options = importing.Options(not no_overwrite, tags, topic, consent_source, wording, encoding, has_header)
+    options = planning.Options(not no_overwrite, tags, topic, consent_source, wording, encoding, has_header)
     if topic and not consent_source:
         refuse("Say with --consent-source where these people agreed; consent without proof does not count.")
     try:
-        table = importing.open_file(file, options)
+        table = planning.open_file(file, options)
         with database().read() as session:
-            chosen = {**importing.guess(session, table), **_mapping(mapping)} if not mapping else _mapping(mapping)
-            importing.check_mapping(session, table, chosen)
-            report = importing.dry_run(session, table, chosen, options) if dry_run else None
+            chosen = {**planning.guess(session, table), **_mapping(mapping)} if not mapping else _mapping(mapping)
+            planning.check_mapping(session, table, chosen)
+            report = planning.dry_run(session, table, chosen, options) if dry_run else None
         if report is None:
             report = _import(file, table, chosen, options, refused, at)
     except (reading.BadFile, BadValue) as problem:
@@ -72,8 +72,8 @@ def import_file(
 
 
 def _import(
-    file: Path, table: reading.Table, mapping: dict[str, str], options: importing.Options, refused: Path | None, at: Any
-) -> importing.Report:
+    file: Path, table: reading.Table, mapping: dict[str, str], options: planning.Options, refused: Path | None, at: Any
+) -> planning.Report:
     from app.leads.exporting import csv_lines
 
     with database().write() as session:

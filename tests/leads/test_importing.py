@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.db import Database, table
-from app.leads import creating, fields, finding, importing, merging, reading
+from app.leads import creating, fields, finding, importing, merging, planning, reading
 from app.leads.exporting import csv_lines
-from app.leads.importing import Options, Report
 from app.leads.models import Import, ImportRefusal, Lead, LeadTag, Tag
+from app.leads.planning import Options, Report
 from app.leads.values import BadValue
 from app.preferences import consenting
 from app.preferences.models import Topic
@@ -37,10 +37,10 @@ def bring(database: Database, tmp_path: Path, now: datetime) -> Bring:
         path = tmp_path / "upload"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         chosen = Options.read(options)
-        known = importing.open_file(path, chosen)
+        known = planning.open_file(path, chosen)
         with database.write() as session:
-            guessed = mapping or importing.guess(session, known)
-            importing.check_mapping(session, known, guessed)
+            guessed = mapping or planning.guess(session, known)
+            planning.check_mapping(session, known, guessed)
             row = importing.start(session, name, "x", rows=known.count(), user_id=None, at=now)
             assert importing.begin(session, row.id, known.columns, guessed, chosen)
         return importing.run(database, row.id, path, at=now)
@@ -223,23 +223,23 @@ def test_tags_owner_consent_and_custom_fields_come_along(bring: Bring, database:
 def test_a_cancelled_import_keeps_what_it_did_and_can_say_where_it_stopped(
     database: Database, tmp_path: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "BATCH", 10)
+    monkeypatch.setattr(planning, "BATCH", 10)
     path = tmp_path / "f"
     path.write_text("email\n" + "".join(f"l{i}@x.example\n" for i in range(35)))
-    known = importing.open_file(path, Options())
+    known = planning.open_file(path, Options())
     with database.write() as session:
         row = importing.start(session, "f.csv", "x", rows=35, user_id=None, at=now)
         importing.begin(session, row.id, known.columns, {"email": "email"}, Options())
-    batches = importing._batches
+    batches = planning.batches
 
-    def cancelled_after_two(rows: Iterator[importing.Row]) -> Iterator[list[importing.Row]]:
+    def cancelled_after_two(rows: Iterator[planning.Row]) -> Iterator[list[planning.Row]]:
         for number, batch in enumerate(batches(rows)):
             if number == 2:
                 with database.write() as other:
                     assert importing.cancel(other, row.id, at=now)
             yield batch
 
-    monkeypatch.setattr(importing, "_batches", cancelled_after_two)
+    monkeypatch.setattr(planning, "batches", cancelled_after_two)
     importing.run(database, row.id, path, at=now)
     with database.read() as session:
         kept = session.get_one(Import, row.id)
@@ -250,10 +250,10 @@ def test_a_cancelled_import_keeps_what_it_did_and_can_say_where_it_stopped(
 def test_an_interrupted_import_goes_on_where_it_stopped(
     database: Database, tmp_path: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "BATCH", 10)
+    monkeypatch.setattr(planning, "BATCH", 10)
     path = tmp_path / "f"
     path.write_text("email\n" + "".join(f"l{i}@x.example\n" for i in range(35)) + "bad\n")
-    known = importing.open_file(path, Options())
+    known = planning.open_file(path, Options())
     with database.write() as session:
         row = importing.start(session, "f.csv", "x", rows=36, user_id=None, at=now)
         importing.begin(session, row.id, known.columns, {"email": "email"}, Options())
@@ -279,9 +279,9 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
 def test_a_dry_run_changes_nothing(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_text("email\na@x.example\nA@x.example\nbad\n")
-    known = importing.open_file(path, Options())
+    known = planning.open_file(path, Options())
     with database.read() as session:
-        report = importing.dry_run(session, known, {"email": "email"}, Options())
+        report = planning.dry_run(session, known, {"email": "email"}, Options())
     assert (report.rows, report.created, report.refused) == (3, 1, 1)
     assert leads(database) == {}
 
@@ -379,7 +379,7 @@ def test_a_mapping_that_cannot_work_is_refused(
     path = tmp_path / "f"
     path.write_text("a,b\na@x.example,1\n")
     with database.read() as session, pytest.raises(BadValue, match=words):
-        importing.check_mapping(session, reading.understand(path), mapping)
+        planning.check_mapping(session, reading.understand(path), mapping)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

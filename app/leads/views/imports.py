@@ -15,7 +15,7 @@ from app import clock
 from app.accounts import auditing
 from app.accounts.guards import allow, current_user
 from app.db import Database, table
-from app.leads import exporting, fields, guessing, importing, reading, values
+from app.leads import exporting, fields, guessing, importing, planning, reading, values
 from app.leads.models import Import, ImportRefusal
 from app.web import Refused, database, htmx, session, settings
 
@@ -62,7 +62,7 @@ def upload() -> Any:
 def show(import_id: int) -> Any:
     row = _found(import_id)
     if row.state == "uploaded":
-        return _matching(row, None, importing.Options(), [])
+        return _matching(row, None, planning.Options(), [])
     if htmx.is_fragment():
         return render_template("leads/_import_progress.html", row=row, **_progress(row))
     return render_template("leads/import.html", row=row, **_progress(row))
@@ -92,7 +92,7 @@ def run(import_id: int) -> Any:
         if row.state == importing.FAILED:
             with copy.write() as writing:
                 importing.begin(
-                    writing, import_id, row.options.get("columns", []), row.mapping, importing.Options.read(row.options)
+                    writing, import_id, row.options.get("columns", []), row.mapping, planning.Options.read(row.options)
                 )
     else:
         options, mapping = _options(), _chosen()
@@ -134,13 +134,13 @@ def refused(import_id: int) -> Response:
 
 
 def _begin(
-    copy: Database, row: Import, path: Path, mapping: dict[str, str], options: importing.Options, user_id: int
+    copy: Database, row: Import, path: Path, mapping: dict[str, str], options: planning.Options, user_id: int
 ) -> str:
     """The sentence that stands against running, or nothing."""
     try:
         with copy.write() as writing:
-            known = importing.open_file(path, options)
-            importing.check_mapping(writing, known, mapping)
+            known = planning.open_file(path, options)
+            planning.check_mapping(writing, known, mapping)
             if options.topic and not options.consent_source:
                 raise values.BadValue(
                     "Say where these people agreed, for example “Fair Basel, paper form”; consent without proof does not count."
@@ -183,7 +183,7 @@ def _start(copy: Database, import_id: int, path: Path) -> None:
 def _matching(
     row: Import,
     mapping: dict[str, str] | None,
-    options: importing.Options,
+    options: planning.Options,
     errors: list[str],
     *,
     is_answer: bool = False,
@@ -191,18 +191,18 @@ def _matching(
     path = _folder() / row.stored_name
     with database().read() as looking:
         try:
-            known = importing.open_file(path, options)
+            known = planning.open_file(path, options)
         except (reading.BadFile, OSError) as problem:
             raise Refused(
                 str(problem) if isinstance(problem, reading.BadFile) else "The file is gone; bring it again."
             ) from None
-        guessed = importing.guess(looking, known)
+        guessed = planning.guess(looking, known)
         kept = {column: (mapping or {}).get(column, guessed[column]) for column in known.columns}
         rows = list(islice(known.rows(), CHECKED))
         checked = None
         try:
-            importing.check_mapping(looking, known, kept)
-            checked = importing.plan(looking, known, kept, rows, options)
+            planning.check_mapping(looking, known, kept)
+            checked = planning.plan(looking, known, kept, rows, options)
         except values.BadValue as problem:
             errors = errors or [problem.sentence]
         topics = [tuple(r) for r in looking.execute(sa.select(table("topics").c.key, table("topics").c.name))]
@@ -220,13 +220,13 @@ def _matching(
     )  # fmt: skip
 
 
-def _examples(rows: list[importing.Row], place: int) -> str:
+def _examples(rows: list[planning.Row], place: int) -> str:
     cells = (cells[place].strip() for _, cells in rows if place < len(cells))
     found = list(dict.fromkeys(cell[:40] for cell in islice((c for c in cells if c), 8)))
     return ", ".join(found[:3])
 
 
-def _outcome(made: importing.Plan, rows: int) -> dict[str, int]:
+def _outcome(made: planning.Plan, rows: int) -> dict[str, int]:
     return {"rows": rows, "new": len(made.creates), "known": len(made.updates), "refused": len(made.refusals)}
 
 
@@ -236,10 +236,10 @@ def _chosen() -> dict[str, str]:
     return {column: request.form.get(f"field-{place}", "") for place, column in enumerate(columns)}
 
 
-def _options() -> importing.Options:
+def _options() -> planning.Options:
     form = request.form
     header = {"yes": True, "no": False}.get(form.get("has_header", ""))
-    return importing.Options(
+    return planning.Options(
         overwrite=form.get("existing", "overwrite") != "fill",
         tags=tuple(tag.strip()[:60] for tag in form.get("tags", "").split(",") if fields.slug(tag))[:20],
         topic=form.get("topic", ""),
