@@ -6,4 +6,4 @@ from app.leads.views import companies, fields, imports, people, profile
 
 blueprints = (people.blueprint, companies.blueprint, fields.blueprint, imports.blueprint)
 
-__all__ = ["blueprints", "profile"]
+__all__ = ["blueprints", "companies", "fields", "imports", "people", "profile"]
