@@ -156,12 +156,10 @@ export class Canvas {
   }
 
   /** The end of a path, which can be dragged onto another step. */
-  end(edge, { points }, label) {
-    const [x, y] = points[points.length - 1];
-    const [px, py] = points[points.length - 2];
+  end(edge, { grip: [x, y] }, label) {
     const words = `Drag this path’s end${label ? ` (${label})` : ""} onto another step`;
     const element = el("span", { class: "flow-end", title: words, dataset: { end: edge.id } });
-    this.put(element, px === x ? { x, y: y + (py > y ? 7 : -7) } : { x: x + (px < x ? -7 : 7), y });
+    this.put(element, { x, y });
     return element;
   }
 

@@ -30,7 +30,7 @@ function prune(before, after) {
 function addExit(flow, after, reserved) {
   const id = freshId(flow, "s", reserved);
   const at = flow.steps.findIndex((step) => step.id === after);
-  flow.steps.splice(at < 0 ? flow.steps.length : at + 1, 0, { id, kind: "exit", name: "", settings: {}, next: {} });
+  flow.steps.splice(at < 0 ? flow.steps.length : at + 1, 0, { id, kind: "exit", name: "", note: "", settings: {}, next: {} });
   return id;
 }
 
@@ -39,7 +39,7 @@ export function insert(flow, edge, { kind, settings = {}, name = "", ports }, re
   const after = copy(flow);
   const line = edgeOf(after, edge);
   const id = freshId(after, "s", reserved);
-  const step = { id, kind, name, settings: structuredClone(settings), next: {} };
+  const step = { id, kind, name, note: "", settings: structuredClone(settings), next: {} };
   const at = after.steps.findIndex((other) => other.id === line.to);
   after.steps.splice(at < 0 ? after.steps.length : at, 0, step);
   pointEdge(after, line, id);

@@ -16,7 +16,8 @@ export class Panel {
   }
 
   focus() {
-    this.root.querySelector("input:not([type=hidden]), select, textarea, button")?.focus();
+    const field = this.root.querySelector("input:not([type=hidden], :disabled), select:enabled, textarea:enabled");
+    (field ?? this.root.querySelector("button:enabled:not(.panel-close)"))?.focus();
   }
 
   show() {

@@ -34,10 +34,15 @@ function forwardRoute(edge, drawing, tracks) {
   turn(lane, leave);
   for (const { row, x: nextX } of xs.slice(1)) turn(nextX, rows.top[row] - 8 - tracks.offset(row - 1, edge.id, x, nextX));
   const last = rows.of.get(edge.to) - 1;
-  if (x !== end[0]) turn(end[0], end[1] - ARRIVE - tracks.offset(last, `to ${edge.to}`, x, end[0]));
+  let grip = [end[0], end[1] - 7]; // where the end of the path is taken hold of; before it joins others
+  if (x !== end[0]) {
+    const arrive = end[1] - ARRIVE - tracks.offset(last, `to ${edge.to}`, x, end[0]);
+    if (isJoin(edge, shape)) grip = [x, arrive - 2];
+    turn(end[0], arrive);
+  }
   points.push(end);
   const plus = fan ? [lane, leave + 30] : [start[0], start[1] + Math.min(22, (end[1] - start[1]) / 2)];
-  return { points, loop: false, pill: fan ? [lane, leave + 2] : null, plus };
+  return { points, loop: false, pill: fan ? [lane, leave + 2] : null, plus, grip };
 }
 
 /** The x at which an edge passes each row between its ends, as dagre kept it free. */
@@ -92,7 +97,9 @@ function loopRoutes({ back, cards, rows, flow, shape }, routes) {
     const into = free(edge.to, to) && !crossed(edge.to, to) ? besides(to, side) : above(to);
     const points = [...out, [x, out[out.length - 1][1]], [x, into[0][1]], ...into];
     const middle = (out[out.length - 1][1] + into[0][1]) / 2;
-    routes.set(edge.id, { points, loop: true, side, pill: shape.get(edge.from).drawn > 1 ? [x, middle] : null, plus: [x, middle + 28] });
+    const [[px], [ex, ey]] = points.slice(-2);
+    const grip = px === ex ? [ex, ey - 7] : [ex + (px < ex ? -7 : 7), ey];
+    routes.set(edge.id, { points, loop: true, side, grip, pill: shape.get(edge.from).drawn > 1 ? [x, middle] : null, plus: [x, middle + 28] });
   }
 }
 

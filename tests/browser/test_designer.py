@@ -1,0 +1,286 @@
+"""The designer in a real browser: a flow drawn by mouse, one by keys alone, mended, undone, shared, and published."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from app.accounts import guards
+from app.campaigns import drafting, publishing
+from app.db import Database
+from app.engine.models import Campaign
+from app.engine.ticking import tick
+from tests import factories
+from tests.browser.conftest import serve
+from tests.campaigns.conftest import drawn, furnish, step, whole
+
+pytestmark = pytest.mark.timeout(240)
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def live(app: Flask) -> Iterator[str]:
+    with serve(app) as url:
+        yield url
+
+
+@pytest.fixture
+def draw(live: str, app: Flask, sqlite_database: Database, sign_in: Any, open_page: Any) -> Open:
+    """draw(flow) opens the designer on a new campaign with that flow, signed in; `page.campaign` is its id."""
+    client = sign_in("marketer", name="Mara")
+    with app.app_context():
+        name = guards.cookie_name()
+    cookie = client.get_cookie(name)
+    with sqlite_database.write() as session:
+        furnish(session)
+
+    def opened(flow: Any = None, publish: bool = False, **options: Any) -> Page:
+        with sqlite_database.write() as session:
+            campaign = drafting.create(session, name="Nurture", at=factories.NOW, flow=flow)
+            if publish:
+                publishing.publish(session, campaign.id, user_id=None, at=factories.NOW)
+                ids = factories.leads(session, 4, at=factories.NOW, topic="news")
+                factories.request(session, campaign, ids, at=factories.NOW)
+        if publish:
+            tick(sqlite_database, factories.NOW)
+        # the list first: a cookie given with the designer's address would hold for /campaigns/ alone
+        page: Page = open_page(f"{live}/campaigns", cookies=({"name": name, "value": cookie.value},), **options)
+        page.goto(f"{live}/campaigns/{campaign.id}")
+        page.campaign = campaign.id  # type: ignore[attr-defined]
+        expect(page.locator("#canvas[data-ready]")).to_be_attached()
+        return page
+
+    return opened
+
+
+def titles(page: Page) -> list[str]:
+    kinds = page.locator(".flow-card[data-step] .flow-card-kind").all_inner_texts()
+    return [kind.split("\n")[0].removesuffix(":").strip() for kind in kinds]
+
+
+def said(page: Page, words: str) -> None:
+    expect(page.locator("#announcements")).to_contain_text(words)
+
+
+def saved(page: Page) -> None:
+    expect(page.locator("#save-state")).to_have_attribute("data-state", "saved")
+
+
+def add(page: Page, plus: str, kind: str) -> None:
+    page.locator(f'.flow-plus[data-plus="{plus}"]').click()
+    page.locator("#add-menu .palette-item", has_text=re.compile(f"^{kind}$")).click()
+
+
+def flow_of(database: Database, page: Page) -> dict[str, Any]:
+    with database.read() as session:
+        return drafting.get(session, page.campaign).flow  # type: ignore[attr-defined]
+
+
+def test_a_flow_is_drawn_by_mouse_and_published(draw: Open, sqlite_database: Database, check_axe: Any) -> None:
+    page = draw()
+    page.locator(".flow-ghost").click()
+    page.locator("#add-menu .palette-item", has_text="Added by hand").click()
+    add(page, "start", "Send email")
+    page.locator("#settings-form select[name=mail]").select_option("welcome")
+    expect(page.locator(".flow-card.is-chosen .flow-card-title")).to_contain_text("Welcome")
+    page.locator(".palette-item[data-kind=wait]").drag_to(page.locator(".flow-plus").last)
+    assert titles(page) == ["Added by hand", "Send email", "Wait", "Exit"]
+    page.locator("#settings-form input[name=amount]").fill("2")
+    expect(page.locator(".flow-card.is-chosen .flow-card-title")).to_contain_text("2 days")
+    saved(page)
+    check_axe(page)
+    expect(page.locator("#problems-button")).to_have_text("No problems")
+    page.locator("#publish").click()
+    page.locator("#publish-now").click()
+    expect(page.locator(".designer-top .status")).to_have_text("Live")
+    with sqlite_database.read() as session:
+        assert session.get_one(Campaign, page.campaign).state == "live"  # type: ignore[attr-defined]
+
+
+def test_a_flow_is_drawn_by_keys_alone(draw: Open, sqlite_database: Database) -> None:
+    page = draw()
+    keys = page.keyboard
+
+    def add_by_keys(word: str) -> None:
+        keys.press("+")
+        expect(page.locator("#add-menu input")).to_be_focused()
+        keys.type(word)
+        keys.press("Enter")
+
+    page.locator(".flow-ghost").focus()
+    keys.press("Enter")
+    keys.press("ArrowDown")
+    page.locator("#add-menu button", has_text="Added by hand").focus()
+    keys.press("Enter")
+    expect(page.locator(".flow-card.is-trigger")).to_be_focused()
+    add_by_keys("send")
+    said(page, "Send email added")
+    keys.press("Enter")
+    expect(page.locator("#panel-name")).to_be_focused()
+    page.locator("#settings-form select[name=mail]").focus()
+    keys.type("Wel")
+    expect(page.locator(".flow-card.is-chosen .flow-card-title")).to_contain_text("Welcome")
+    keys.press("Escape")
+    page.locator(".flow-card.is-chosen").focus()
+    add_by_keys("if / else")
+    said(page, "If / else added")
+    keys.press("ArrowDown")
+    keys.press("ArrowRight")
+    assert titles(page) == ["Added by hand", "Send email", "If / else", "Exit", "Exit"]
+    keys.press("ArrowUp")
+    keys.press("Delete")
+    said(page, "If / else deleted")
+    assert titles(page) == ["Added by hand", "Send email", "Exit"]
+    keys.press("Control+z")
+    said(page, "Undone: If / else deleted")
+    keys.press("Control+y")
+    saved(page)
+    assert [s["kind"] for s in flow_of(sqlite_database, page)["steps"]] == ["send_email", "exit"]
+
+
+def test_everything_is_undone_and_done_again_also_after_a_reload(draw: Open) -> None:
+    page = draw(whole())
+    before = titles(page)
+    add(page, "s1:out", "Add tag")
+    page.locator('[data-step="s2"]').click()
+    page.keyboard.press("Delete")
+    changed = titles(page)
+    assert changed != before
+    saved(page)
+    page.reload()
+    page.locator("#tool-undo").click()
+    page.locator("#tool-undo").click()
+    assert titles(page) == before
+    page.locator("#tool-redo").click()
+    page.locator("#tool-redo").click()
+    assert titles(page) == changed
+    saved(page)
+
+
+def test_a_deleted_step_heals_and_a_deleted_branch_says_what_went(draw: Open, sqlite_database: Database) -> None:
+    page = draw(whole())
+    page.locator('[data-step="s2"]').click()
+    page.locator("#panel button", has_text="Delete step").click()
+    saved(page)
+    assert flow_of(sqlite_database, page)["steps"][0]["next"] == {"out": "s3"}
+
+
+def test_a_card_is_dragged_to_another_place(draw: Open, sqlite_database: Database) -> None:
+    page = draw(whole())
+    page.locator('[data-step="s2"]').drag_to(page.locator('.flow-plus[data-plus="start"]'))
+    said(page, "Step moved")
+    saved(page)
+    assert flow_of(sqlite_database, page)["start"] == "s2"
+
+
+def test_the_end_of_a_path_is_dragged_onto_a_step_to_loop(draw: Open, sqlite_database: Database) -> None:
+    page = draw(whole())
+    page.locator('.flow-end[data-end="s3:else"]').drag_to(page.locator('[data-step="s2"]'))
+    said(page, "The path now goes on at")
+    expect(page.locator(".flow-path.is-loop")).to_have_attribute("d", re.compile("M"))
+    saved(page)
+    flow = flow_of(sqlite_database, page)
+    assert next(s for s in flow["steps"] if s["id"] == "s3")["next"]["else"] == "s2"
+
+
+def test_a_path_goes_to_another_step_by_keys(draw: Open, sqlite_database: Database) -> None:
+    page = draw(whole())
+    page.locator('[data-step="s4"]').focus()
+    page.keyboard.press("g")
+    page.keyboard.type("2 days")
+    page.keyboard.press("Enter")
+    saved(page)
+    flow = flow_of(sqlite_database, page)
+    assert next(s for s in flow["steps"] if s["id"] == "s4")["next"] == {"out": "s2"}
+
+
+def test_steps_are_copied_into_another_campaign(draw: Open) -> None:
+    page = draw(whole())
+    page.locator('[data-step="s1"]').click()
+    page.locator('[data-step="s2"]').click(modifiers=["Shift"])
+    expect(page.locator("#panel-title")).to_have_text("2 steps chosen")
+    page.keyboard.press("Control+c")
+    said(page, "2 steps copied")
+    page.locator('[data-step="s4"]').click()
+    page.keyboard.press("Control+v")
+    said(page, "2 steps pasted")
+    assert titles(page).count("Send email") == 2
+
+
+def test_problems_stop_publishing_and_jump_to_their_step(draw: Open, complaints: list[str]) -> None:
+    page = draw(drawn(step("s1", "wait", {"out": "s2"}), step("s2", "send_email", {"out": "s3"}), step("s3", "exit")))
+    page.locator("#publish").click()
+    expect(page.locator("#problems")).to_be_visible()
+    page.locator("#problems .problem").first.click()
+    expect(page.locator('[data-step="s2"]')).to_be_focused()
+    expect(page.locator(".panel-problem")).to_contain_text("Mail is missing")
+    expect(page.locator("#publish-dialog")).to_be_hidden()
+
+
+def test_two_hands_on_one_draft_are_told_and_choose(
+    draw: Open, sqlite_database: Database, complaints: list[str]
+) -> None:
+    page = draw(whole())
+    theirs = drawn(step("theirs", "exit"))
+    with sqlite_database.write() as session:
+        drafting.replace(session, page.campaign, theirs, user_id=None, at=factories.NOW)  # type: ignore[attr-defined]
+    add(page, "s1:out", "Add tag")
+    dialog = page.locator("#conflict-dialog")
+    expect(dialog).to_be_visible()
+    expect(dialog).to_contain_text("changed this campaign")
+    dialog.locator("[data-take-theirs]").click()
+    assert titles(page) == ["Added by hand", "Exit"]
+    page.keyboard.press("Control+z")
+    assert "Add tag" in titles(page)  # mine is only an undo away
+    saved(page)
+    assert any(s["kind"] == "add_tag" for s in flow_of(sqlite_database, page)["steps"])
+    assert all("409" in each for each in complaints)
+    complaints.clear()
+
+
+def test_live_figures_and_who_is_here(draw: Open, check_axe: Any) -> None:
+    page = draw(whole(), publish=True)
+    expect(page.locator('[data-step="s2"] .flow-card-here')).to_have_text("4 here now")
+    page.locator('[data-step="s2"]').click()
+    page.locator(".panel-figures button", has_text="here now").click()
+    expect(page.locator("#leads-drawer .leads-list li")).to_have_count(4)
+    check_axe(page)
+    page.locator("#leads-drawer button", has_text="Why?").first.click()
+    expect(page.locator("#why")).to_contain_text("Entered by Added by hand")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 768])
+def test_the_designer_is_clean_for_axe_and_fits(
+    draw: Open, check_axe: Any, check_fits: Any, theme: str, width: int
+) -> None:
+    page = draw(whole(), publish=True, theme=theme, width=width)
+    check_axe(page)
+    check_fits(page)
+    page.locator('[data-step="s3"]').click()
+    expect(page.locator(".rule-builder:not(.is-loading)").first).to_be_visible()
+    check_axe(page)
+    check_fits(page)
+
+
+def test_a_finger_chooses_opens_the_palette_and_adds(draw: Open) -> None:
+    page = draw(whole(), width=768, touch=True)
+    page.locator('[data-step="s2"]').tap()
+    expect(page.locator("#panel-title")).to_have_text("2 days")
+    page.locator(".panel-close").tap()
+    page.locator('.flow-plus[data-plus="s2:out"]').tap()
+    page.locator("#add-menu .palette-item", has_text="Add tag").tap()
+    assert "Add tag" in titles(page)
+    saved(page)
+
+
+def test_150_steps_open(draw: Open) -> None:
+    steps = [step(f"s{n}", "wait", {"out": f"s{n + 1}"}) for n in range(1, 150)]
+    page = draw(drawn(*steps, step("s150", "exit")))
+    expect(page.locator(".flow-card[data-step]")).to_have_count(151)
+    expect(page.locator("#minimap")).to_be_visible()

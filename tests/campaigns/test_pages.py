@@ -1,0 +1,215 @@
+"""The designer's pages: what they show, save and refuse, for each role."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+
+from app.campaigns import drafting, publishing
+from app.db import Database
+from app.engine.models import Campaign
+from tests import factories
+from tests.campaigns.conftest import drawn, furnish, step, whole
+
+SignIn = Callable[..., FlaskClient]
+
+
+@pytest.fixture
+def campaign_id(sqlite_database: Database) -> int:
+    """A draft in a furnished house."""
+    with sqlite_database.write() as session:
+        furnish(session)
+        return drafting.create(session, name="Nurture", at=factories.NOW, flow=whole()).id
+
+
+def put(client: FlaskClient, campaign_id: int, revision: Any, flow: Any) -> Any:
+    return client.put(f"/campaigns/{campaign_id}/draft", json={"revision": revision, "flow": flow})
+
+
+def test_a_campaign_is_made_by_name_or_from_a_file(sign_in: SignIn, sqlite_database: Database) -> None:
+    client = sign_in("marketer")
+    file = (io.BytesIO(b"campaign: From a file\nsteps:\n  - id: s1\n    exit: {}\n"), "x.yaml")
+
+    assert client.post("/campaigns", data={"name": "Drawn"}).status_code == 303
+    assert client.post("/campaigns", data={"file": file}).status_code == 303
+    assert b"Name the campaign" in client.post("/campaigns", data={"name": " "}).data
+    bad = client.post("/campaigns", data={"file": (io.BytesIO(b"campaign: [\n"), "x.yaml")})
+    assert (bad.status_code, b"this is not YAML" in bad.data) == (422, True)
+    with sqlite_database.read() as session:
+        assert set(session.scalars(sa.select(Campaign.name))) == {"Drawn", "From a file"}
+
+
+def test_the_designer_opens_for_every_role_and_only_marketers_may_change(sign_in: SignIn, campaign_id: int) -> None:
+    revision = 1
+    for role, may_edit in (("administrator", True), ("marketer", True), ("sales", False), ("viewer", False)):
+        client = sign_in(role)
+        page = client.get(f"/campaigns/{campaign_id}")
+        saved = put(client, campaign_id, revision, whole()).status_code
+        assert (page.status_code, b'id="publish"' in page.data, saved) == (200, may_edit, 200 if may_edit else 403)
+        assert client.get("/campaigns").status_code == 200
+        revision += may_edit
+
+
+def test_saving_answers_titles_paths_and_problems(sign_in: SignIn, campaign_id: int) -> None:
+    flow = drawn(
+        step("s1", "wait", {"out": "s2"}, amount=3), step("s2", "send_email", {"out": "s3"}), step("s3", "exit")
+    )
+
+    answer = put(sign_in("marketer"), campaign_id, 1, flow).get_json()
+
+    assert answer["revision"] == 2
+    assert answer["looks"]["s1"] == {"title": "3 days", "ports": [{"label": "", "name": "out", "optional": False}]}
+    assert [port["name"] for port in answer["looks"]["s2"]["ports"]] == ["out", "not_sent"]
+    assert [(p["step"], p["is_warning"]) for p in answer["problems"]] == [("s2", False)]
+
+
+def test_a_conflict_brings_the_other_draft_and_says_whose(sign_in: SignIn, campaign_id: int) -> None:
+    assert put(sign_in("marketer", name="Ana"), campaign_id, 1, drawn(step("hers", "exit"))).status_code == 200
+
+    answer = put(sign_in("administrator"), campaign_id, 1, drawn(step("mine", "exit")))
+
+    assert answer.status_code == 409
+    assert "Ana changed this campaign" in answer.get_json()["sentence"]
+    assert answer.get_json()["flow"]["start"] == "hers"
+
+
+@pytest.mark.parametrize(
+    "body", [None, [], {"revision": "1"}, {"revision": 1, "flow": []}, {"revision": 1, "flow": {"steps": [1]}}]
+)
+def test_a_draft_that_is_none_is_refused_with_a_sentence(sign_in: SignIn, campaign_id: int, body: Any) -> None:
+    answer = sign_in("marketer").put(f"/campaigns/{campaign_id}/draft", json=body)
+
+    assert answer.status_code in (400, 422)
+    assert answer.get_json()["sentence"].endswith((".", "again."))
+
+
+def form(client: FlaskClient, campaign_id: int, kind: str, settings: Any, what: str = "step") -> str:
+    data = {"what": what, "kind": kind, "settings": json.dumps(settings)}
+    answer = client.post(f"/campaigns/{campaign_id}/draft/form", data=data)
+    assert answer.status_code == 200, answer.data
+    return answer.get_data(as_text=True)
+
+
+def typed(client: FlaskClient, campaign_id: int, kind: str, what: str = "step", **fields: Any) -> Any:
+    data = {"_what": what, "_kind": kind, **fields}
+    return client.post(f"/campaigns/{campaign_id}/draft/settings", data=data).get_json()
+
+
+def test_every_kind_has_a_form_drawn_from_its_declaration(sign_in: SignIn, campaign_id: int) -> None:
+    from app.campaigns import palette
+
+    client = sign_in("marketer")
+    for card in palette.steps():
+        assert form(client, campaign_id, card["kind"], card["settings"])
+    for card in palette.triggers():
+        assert form(client, campaign_id, card["kind"], card["settings"], "trigger")
+    assert "May a lead come again?" in form(client, campaign_id, "", {}, "campaign")
+
+
+def test_hostile_settings_are_shown_as_text(sign_in: SignIn, campaign_id: int) -> None:
+    shown = form(sign_in("marketer"), campaign_id, "notify", {"text": "</textarea><script>alert(1)</script>"})
+
+    assert "<script>" not in shown
+
+
+def test_what_is_typed_becomes_settings_with_complaints_at_their_field(sign_in: SignIn, campaign_id: int) -> None:
+    client = sign_in("marketer")
+
+    good = typed(client, campaign_id, "wait", amount="5", unit="hours")
+    bad = typed(client, campaign_id, "wait", amount="0", unit="hours")
+
+    assert (good["settings"], good["look"]["title"], good["complaints"]) == (
+        {"amount": 5, "unit": "hours"},
+        "5 hours",
+        [],
+    )
+    assert [c["at"] for c in bad["complaints"]] == ["amount"]
+
+
+def test_arms_and_shares_are_added_and_taken_away(sign_in: SignIn, campaign_id: int) -> None:
+    client = sign_in("marketer")
+    arm = {
+        "arms.row": "0",
+        "arms.0.port": "a1",
+        "arms.0.name": "Yes",
+        "arms.0.rule": json.dumps({"all": [{"rule": "score"}]}),
+    }
+    share = {"shares.row": ["0", "1"], "shares.0.port": "a", "shares.0.name": "A", "shares.0.percent": "70"}
+    share |= {"shares.1.port": "b", "shares.1.name": "B", "shares.1.percent": "30"}
+
+    more = typed(client, campaign_id, "decide", _act="add arms", else_name="No", **arm)
+    thirds = typed(client, campaign_id, "split", _act="add shares", **share)
+
+    assert [a["port"] for a in more["settings"]["arms"]] == ["a1", "a2"]
+    assert [p["name"] for p in more["look"]["ports"]] == ["a1", "a2", "else"]
+    assert [s["percent"] for s in thirds["settings"]["shares"]] == [34, 33, 33]
+
+
+def test_campaign_settings_go_into_the_flow(sign_in: SignIn, campaign_id: int) -> None:
+    answer = typed(
+        sign_in("marketer"),
+        campaign_id,
+        "",
+        "campaign",
+        again="after_days",
+        days="9",
+        priority="77",
+        topic="news",
+        audience_mode="exit",
+        on_unsubscribe="stay",
+    )
+
+    found = answer["settings"]
+    assert (found["re_entry"], found["priority"], found["topic"]) == ({"mode": "after_days", "days": 9}, 9, "news")
+    assert (found["audience_mode"], found["on_unsubscribe"], found["audience"]) == ("exit", "stay", None)
+
+
+def test_publishing_pausing_and_resuming(sign_in: SignIn, campaign_id: int, sqlite_database: Database) -> None:
+    client = sign_in("marketer")
+    put(client, campaign_id, 1, drawn(step("s1", "send_email", {})))
+    refused = client.post(f"/campaigns/{campaign_id}/publication", json={"revision": 2})
+    assert refused.status_code == 422
+    assert {p["step"] for p in refused.get_json()["problems"]} == {"s1"}
+
+    put(client, campaign_id, 2, whole())
+    assert client.post(f"/campaigns/{campaign_id}/publication", json={"revision": 3}).get_json()["version"] == 1
+    assert client.get(f"/campaigns/{campaign_id}/figures").get_json()["steps"]["s1"]["entered"] == 0
+    assert client.post(f"/campaigns/{campaign_id}/pause").status_code == 303
+    assert client.post(f"/campaigns/{campaign_id}/pause").status_code == 422
+    assert client.delete(f"/campaigns/{campaign_id}/pause").status_code == 303
+    assert client.post(f"/campaigns/{campaign_id}/archive").status_code == 303
+    with sqlite_database.read() as session:
+        assert session.get_one(Campaign, campaign_id).state == "ended"
+
+
+def test_leads_are_added_by_hand_and_explained(sign_in: SignIn, campaign_id: int, sqlite_database: Database) -> None:
+    from app.engine.ticking import tick
+
+    with sqlite_database.write() as session:
+        lead_id = factories.leads(session, 1, at=factories.NOW, topic="news")[0]
+    client = sign_in("marketer")
+    assert client.post(f"/campaigns/{campaign_id}/leads", data={"lead": lead_id}).status_code == 422
+    with sqlite_database.write() as session:
+        publishing.publish(session, campaign_id, user_id=None, at=factories.NOW)
+    assert b"Nurture" in client.get(f"/leads/{lead_id}/campaigns/entry").data
+    assert client.post(f"/leads/{lead_id}/campaigns/entry", data={"campaign": campaign_id}).status_code == 303
+    from app import clock
+
+    tick(sqlite_database, clock.now())
+
+    assert b"Lead 1" in client.get(f"/campaigns/{campaign_id}/steps/s2/leads?scope=here").data
+    assert b"Nurture" in client.get(f"/leads/{lead_id}/campaigns").data
+    assert b"Entered by Added by hand" in client.get(f"/campaigns/{campaign_id}/leads/{lead_id}/why").data
+
+
+def test_a_campaign_can_be_taken_along_as_text(sign_in: SignIn, campaign_id: int) -> None:
+    answer = sign_in("viewer").get(f"/campaigns/{campaign_id}/flow.yaml")
+
+    assert answer.mimetype == "application/yaml"
+    assert b"send_email: {mail: welcome}" in answer.data
