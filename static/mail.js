@@ -71,12 +71,6 @@ function write(field, before, after = "") {
 }
 
 document.addEventListener("click", ({ target }) => {
-  // htmx carries attributes over to the new list by id; the place of an open menu must not come along
-  const menu = target.closest("#mail-blocks .menu");
-  if (menu && target.closest(".menu-item")) {
-    menu.hidePopover();
-    menu.removeAttribute("style");
-  }
   const tag = target.closest("[data-tag]");
   if (tag) insert(tag);
   const mark = target.closest("[data-mark]");

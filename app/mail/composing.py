@@ -3,102 +3,23 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import mjml
-import nh3
-from inscriptis import get_text  # type: ignore[import-untyped]
-from inscriptis.model.config import ParserConfig  # type: ignore[import-untyped]
 from markupsafe import escape
 from premailer import Premailer
 
 from app.mail import blocks as kinds
-from app.mail import frame, marking
-from app.mail.links import Numbered, fault
+from app.mail import frame, marking, wording
+from app.mail.cleaning import clean, image_fault
+from app.mail.links import Numbered
 from app.mail.links import show as show_links
 from app.mail.merging import OWN, Hidden, Names, complaints
 
 MOST_BYTES = 100_000  # Gmail clips at about 102 KB, and would hide the unsubscribe link
 LONGEST_SUBJECT = 200
-
-_TAGS = {
-    "a",
-    "b",
-    "blockquote",
-    "br",
-    "center",
-    "code",
-    "div",
-    "em",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "hr",
-    "i",
-    "img",
-    "li",
-    "ol",
-    "p",
-    "pre",
-    "s",
-    "small",
-    "span",
-    "strong",
-    "sub",
-    "sup",
-    "table",
-    "tbody",
-    "td",
-    "th",
-    "tr",
-    "u",
-    "ul",
-}
-_ATTRIBUTES = {
-    "*": {"style", "align", "dir", "lang", "title"},
-    "a": {"href"},
-    "img": {"src", "alt", "width", "height"},
-    "table": {"width", "cellpadding", "cellspacing", "border", "bgcolor", "role"},
-    "td": {"width", "colspan", "rowspan", "valign", "bgcolor"},
-    "th": {"width", "colspan", "rowspan", "valign", "bgcolor"},
-}
-_STYLES = {
-    "color",
-    "background-color",
-    "font-size",
-    "font-weight",
-    "font-style",
-    "font-family",
-    "line-height",
-    "text-align",
-    "text-decoration",
-    "padding",
-    "padding-top",
-    "padding-right",
-    "padding-bottom",
-    "padding-left",
-    "margin",
-    "margin-top",
-    "margin-bottom",
-    "margin-left",
-    "margin-right",
-    "border",
-    "border-top",
-    "border-bottom",
-    "border-left",
-    "border-right",
-    "border-color",
-    "border-radius",
-    "border-collapse",
-    "width",
-    "max-width",
-    "height",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +85,8 @@ def compose(
     html = _inlined(html) if inlines else html
     html = frame.filled(html.replace("</body>", frame.PIXEL + "</body>"))
     done.html = work.hidden.show(show_links(html))
-    done.text = work.hidden.show(show_links(_text(work, blocks, look)))
+    again = _Work(names, Composed("", ""), work.hidden)
+    done.text = work.hidden.show(show_links(wording.write(blocks, look, again.take, again.link)))
     done.links = work.links.found
     # Cleaning can join what a marketer wrote apart, so what will be rendered is checked again as a whole.
     if not done.faults:
@@ -233,7 +155,7 @@ def _button(work: _Work, block: kinds.Button, _narrow: bool) -> str:
 
 
 def _image(work: _Work, block: kinds.Image, is_narrow: bool) -> str:
-    wrong = _image_fault(block.src)
+    wrong = image_fault(block.src)
     if wrong:
         work.done.faults.append(Fault(block.id, wrong))
         return ""
@@ -247,45 +169,13 @@ def _image(work: _Work, block: kinds.Image, is_narrow: bool) -> str:
     return f'<mj-image src="{escape(block.src)}" alt="{alt}" width="{width}px"{href} padding="10px 20px" border-radius="8px" />'
 
 
-def _image_fault(src: str) -> str | None:
-    if not src:
-        return "The image has no address; write where the picture is, starting with https://."
-    if "{" in src:
-        return "The address of an image may not hold merge tags."
-    if urlsplit(src).scheme not in {"http", "https"}:
-        return "The address of an image must start with https://."
-    wrong = fault(src)
-    return f"The address of the image {wrong}" if wrong else None
-
-
 def _divider(_work: _Work, _block: kinds.Divider, _narrow: bool) -> str:
     return '<mj-divider css-class="line" border-width="1px" border-color="#e3e6ec" padding="14px 20px" />'
 
 
 def _html(work: _Work, block: kinds.Html, _narrow: bool) -> str:
-    clean = cleaned(work, block)
-    return f'<mj-text css-class="ink" padding="6px 20px">{clean}</mj-text>'
-
-
-def cleaned(work: _Work, block: kinds.Html) -> str:
-    """A marketer's own HTML without anything that runs, its links numbered."""
-
-    def keep(tag: str, attribute: str, value: str) -> str | None:
-        if (tag, attribute) == ("a", "href"):
-            return work.link(value, "link in HTML")
-        if (tag, attribute) == ("img", "src"):
-            return None if _image_fault(value) else value
-        return value
-
-    return nh3.clean(
-        work.take(block.id, block.html),
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        attribute_filter=keep,
-        filter_style_properties=_STYLES,
-        link_rel=None,
-        url_schemes={"http", "https", "mailto", "tel"},
-    )
+    words = clean(work.take(block.id, block.html), work.link)
+    return f'<mj-text css-class="ink" padding="6px 20px">{words}</mj-text>'
 
 
 _WRITERS: dict[str, Any] = {
@@ -318,40 +208,3 @@ def _inlined(html: str) -> str:
         cache_css_parsing=False,
     )
     return "<!doctype html>\n" + str(inliner.transform())
-
-
-# The text part is made of the words, not of the tables of the layout; the links keep the numbers they have.
-
-
-def _text(work: _Work, blocks: Sequence[Any], look: frame.Look) -> str:
-    again = _Work(work.names, Composed("", ""), work.hidden)
-    html = "".join(_words(again, block) for block in blocks)
-    text = get_text(f"<html><body>{html}</body></html>", ParserConfig(display_links=True))
-    text = re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", r"\1 (\2)", text)
-    text = "\n".join(line.strip() for line in text.split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n\n" + frame.text_footer(look)
-
-
-def _words(work: _Work, block: Any) -> str:
-    if isinstance(block, kinds.Columns):
-        return "".join(_words(work, leaf) for column in block.columns for leaf in column)
-    if isinstance(block, kinds.Heading):
-        return f"<h2>{marking.inline(work.take('', block.text), work.link)}</h2>"
-    if isinstance(block, kinds.Paragraphs):
-        return marking.html(work.take("", block.text), work.link)
-    if isinstance(block, kinds.Button):
-        label = work.take("", block.label)
-        return f'<p><a href="{work.link(work.take("", block.url), label or "button")}">{escape(label)}</a></p>'
-    if isinstance(block, kinds.Image):
-        return _image_words(work, block)
-    if isinstance(block, kinds.Html):
-        return f"<div>{cleaned(work, block)}</div>"
-    return "<p>---</p>"
-
-
-def _image_words(work: _Work, block: kinds.Image) -> str:
-    if _image_fault(block.src):
-        return ""
-    url = work.link(work.take("", block.url), block.alt or "image") if block.url else ""
-    alt = escape(work.take("", block.alt))
-    return f'<p><a href="{url}">{alt or "image"}</a></p>' if url else f"<p>{alt}</p>"
