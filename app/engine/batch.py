@@ -60,6 +60,7 @@ class Batch:
         self.version_id = version_id
         self.step = step
         self.campaign_key = campaign_key
+        self.has_ended = False  # whether somebody's passage may have ended here
         self._at_step = sa.and_(
             rows.c.version_id == version_id, rows.c.step == step.id, rows.c.state == "moving", rows.c.port.is_(None)
         )
@@ -83,7 +84,13 @@ class Batch:
 
     def finish(self, state: str, reason: str | None = None, *, where: sa.ColumnElement[bool] | None = None) -> None:
         """End the passage of the leads here: completed, converted, exited or failed (SEMANTICS 15)."""
+        self.has_ended = True
         self._update(where, port="end", state=state, reason=reason)
+
+    def forget_ports(self) -> None:
+        """Once journalled, those who ended here have no port any more, lest they be journalled again."""
+        ended = sa.and_(rows.c.version_id == self.version_id, rows.c.step == self.step.id, rows.c.state != "moving")
+        self.session.execute(sa.update(rows).where(ended, rows.c.port.is_not(None)).values(port=None))
 
     def _update(self, where: sa.ColumnElement[bool] | None, **values: Any) -> None:
         condition = self._at_step if where is None else sa.and_(self._at_step, where)

@@ -128,7 +128,7 @@ def _sentence(
         return f"Ended here{': ' + note if note else ''}."
     if port == "goal":
         return "Was brought forward to the goal, which it had reached."
-    words = NOTES.get(note, note)
+    words = NOTES.get(note, note) or (f"Took “{port}”" if port != "out" else "")
     return ". ".join(part for part in (words, values) if part).strip(". ") + "." if words or values else "Went on."
 
 

@@ -53,6 +53,8 @@ def _run_step(session: Session, version: Published, step: Step, now: datetime) -
     else:
         batch.leave()
     journal.write(session, version.id, step.id, now)
+    if batch.has_ended:
+        batch.forget_ports()
     _move_on(session, version, step, now)
 
 
@@ -96,34 +98,28 @@ def _house_zone() -> sa.ScalarSelect[Any]:
 
 
 def _move_on(session: Session, version: Published, step: Step, now: datetime) -> None:
-    """Put each lead that left a port at the next step, and let those that stay rest."""
-    at_step = sa.and_(rows.c.version_id == version.id, rows.c.step == step.id)
+    """Put each lead that left a port at the next step, and let those that stay rest: one pass over the batch."""
+    stays = rows.c.port.is_(None)
+    hops = rows.c.hops + sa.case((stays, 0), else_=1)
+    key = rows.c.port + sa.case((rows.c.skips, "+"), else_="")
     targets = _targets(version.flow, step)
-    left = sa.and_(at_step, _moving, rows.c.port.is_not(None))
-    stayed = sa.and_(at_step, _moving, rows.c.port.is_(None))
-    session.execute(sa.update(rows).where(stayed).values(state="resting"))
+    onward = sa.case(targets, value=key, else_=rows.c.step) if targets else rows.c.step
     session.execute(
-        sa.update(rows).where(at_step, rows.c.state != "moving", rows.c.port.is_not(None)).values(port=None)
-    )
-    if targets:
-        key = rows.c.port + sa.case((rows.c.skips, "+"), else_="")
-        hops = rows.c.hops + 1
-        session.execute(
-            sa.update(rows)
-            .where(left)
-            .values(
-                step=sa.case(targets, value=key, else_=rows.c.step),
-                visit=rows.c.visit + 1,
-                arrived_at=now,
-                due_at=None,
-                port=None,
-                why=sa.null(),
-                skips=False,
-                hops=hops,
-                state=sa.case((hops > MOST_VISITS, "failed"), else_="moving"),
-                reason=sa.case((hops > MOST_VISITS, LOOPED), else_=rows.c.reason),
-            )
+        sa.update(rows)
+        .where(rows.c.version_id == version.id, rows.c.step == step.id, _moving)
+        .values(
+            step=sa.case((stays, rows.c.step), else_=onward),
+            visit=rows.c.visit + sa.case((stays, 0), else_=1),
+            arrived_at=sa.case((stays, rows.c.arrived_at), else_=sa.literal(now, Instant())),
+            due_at=sa.case((stays, rows.c.due_at), else_=sa.null()),
+            state=sa.case((stays, "resting"), (hops > MOST_VISITS, "failed"), else_="moving"),
+            reason=sa.case((hops > MOST_VISITS, LOOPED), else_=rows.c.reason),
+            port=None,
+            why=sa.null(),
+            skips=False,
+            hops=hops,
         )
+    )
 
 
 def _targets(flow: Flow, step: Step) -> dict[str, str]:

@@ -51,7 +51,7 @@ STEP = StepType(
     settings=SendEmail,
     describe=describe,
     run=run,
-    ports=lambda settings: (Port("out"), Port("not_sent", "Not sent", optional=True)),
+    ports=lambda settings: (Port("out", "Sent"), Port("not_sent", "Not sent", optional=True)),
     keys=lambda settings: [("mail", settings.mail)],
     help="Marketing mail goes only to leads who agreed to its topic. Draw the path “Not sent” to treat the others apart.",
 )
