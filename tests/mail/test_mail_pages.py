@@ -18,7 +18,7 @@ from app.db import Database
 from app.mail import documents, editing, publishing
 from app.mail.models import Mail, MailVersion
 from app.outbox import Message
-from app.preferences import topics
+from app.preferences import suppressing, topics
 from app.preferences.models import Subscription
 from tests.mail.making import make_lead
 
@@ -263,3 +263,14 @@ def test_editing_never_loses_a_block() -> None:
     assert [[block["id"] for block in column] for column in made["blocks"][0]["columns"]] == [[], [leaf]]
     with pytest.raises(editing.NoBlock):
         editing.move(made, name, column=f"{name}:0")
+
+
+def test_an_address_can_be_suppressed_and_released_by_hand(marketer: FlaskClient, sqlite_database: Database) -> None:
+    assert "Local mailbox" in marketer.get("/settings/delivery").text
+    marketer.post("/settings/delivery/suppressions", data={"email": "Ada@Example.com", "do": "suppress"})
+    with sqlite_database.read() as session:
+        assert suppressing.reason(session, "ada@example.com") is not None
+    assert marketer.post("/settings/delivery/suppressions", data={"email": "x"}).status_code == 422
+    marketer.post("/settings/delivery/suppressions", data={"email": "ada@example.com", "do": "release"})
+    with sqlite_database.read() as session:
+        assert suppressing.reason(session, "ada@example.com") is None
