@@ -40,13 +40,14 @@ PAGES: dict[str, str] = {
 TASTES: dict[str, dict[str, float]] = {
     "buyer": {"/pricing": 5, "/pricing/enterprise": 2, "/pricing/calculator": 2, "/product/dock-planner": 3,
               "/product/yard-view": 2, "/customers/hafen-logistik": 2, "/customers/baltic-cold-chain": 1, "/docs/api": 1, "/contact": 2},
-    "evaluator": {"/": 1, "/product": 3, "/product/dock-planner": 3, "/product/carrier-portal": 2, "/pricing": 1.6,
+    "evaluator": {"/": 1, "/product": 3, "/product/dock-planner": 3, "/product/carrier-portal": 2, "/pricing": 0.9,
                   "/docs/getting-started": 3, "/docs/api": 2, "/customers/alpenfracht": 1},
     "reader": {"/": 2, "/blog/what-a-parked-trailer-costs": 5, "/blog/slots-without-phone-calls": 4, "/product": 1.4,
-               "/customers/hafen-logistik": 2, "/customers/baltic-cold-chain": 2, "/pricing": 0.5},
-    "passerby": {"/": 5, "/product": 2, "/blog/what-a-parked-trailer-costs": 2, "/pricing": 0.8},
+               "/customers/hafen-logistik": 2, "/customers/baltic-cold-chain": 2, "/pricing": 0.3},
+    "passerby": {"/": 5, "/product": 2, "/blog/what-a-parked-trailer-costs": 2, "/pricing": 0.4},
     "applicant": {"/": 2, "/careers": 6, "/careers/backend-engineer": 4, "/blog/slots-without-phone-calls": 1},
 }  # fmt: skip
+LIKED = {kind: (list(taste), list(taste.values())) for kind, taste in TASTES.items()}
 FILES = {
     "/files/pricing-guide.pdf": "Pricing guide",
     "/files/dock-checklist.pdf": "Monday morning checklist",
@@ -81,7 +82,7 @@ def life(person: Person, now: datetime) -> Iterator[Fact]:
     """Every visit of a person's own accord, before and after it became known."""
     draw = person.draw("life")
     kind = person.kind
-    for _ in range(draw.place((3, 4, 2))):
+    for _ in range(draw.place((4, 4, 1))):
         start = person.born - timedelta(hours=draw.skewed(0.4, 240))
         yield from visit(person, start, draw.whole(1, 3), now)
     days = draw.whole(*kind["days"])
@@ -89,18 +90,18 @@ def life(person: Person, now: datetime) -> Iterator[Fact]:
     for _ in range(draw.whole(*kind["sessions"])):
         day = pacing.on_workday(person.born + DAY * days * draw.real() ** 1.5)
         start = max(pacing.in_office(day, draw), person.born + timedelta(minutes=draw.whole(1, 40)))
-        yield from visit(person, start, draw.whole(1, 6 if kind["kind"] == "buyer" else 4), now)
+        yield from visit(person, start, draw.whole(1, 5 if kind["kind"] == "buyer" else 3), now)
 
 
 def visit(person: Person, start: datetime, pages: int, now: datetime, first: str = "") -> Iterator[Fact]:
     """A few pages one after the other, each with the time spent on it; sometimes a file at the end."""
     draw = person.draw("visit", start)
-    taste = TASTES[person.kind["kind"]]
+    taste = LIKED[person.kind["kind"]]
     origin = ORIGINS.get(person.origin["source"]) or (ADVERTS if draw.happens(0.25) else SEARCH)
     at, seen = start, evidence("page", person.browser)
     page = first
     for place in range(pages):
-        page = page or list(taste)[draw.place(list(taste.values()))]
+        page = page or taste[0][draw.place(taste[1])]
         seconds = int(draw.skewed(6, 260))
         if at + timedelta(seconds=seconds) >= now:
             return
@@ -109,7 +110,8 @@ def visit(person: Person, start: datetime, pages: int, now: datetime, first: str
         yield Fact(at, "page_viewed", page, person, props, *seen, by_visitor=True)
         left = at + timedelta(seconds=seconds)
         spent = {"seconds": seconds, "host": HOST}
-        yield Fact(left, "time_spent", page, person, spent, *seen, by_visitor=True)
+        if seconds > 20:
+            yield Fact(left, "time_spent", page, person, spent, *seen, by_visitor=True)
         at, page = left + timedelta(seconds=draw.whole(1, 20)), ""
     if draw.happens(0.09) and at < now and person.kind["kind"] not in ("applicant", "passerby"):
         file = draw.pick(list(FILES))
@@ -121,10 +123,10 @@ def strangers(count: int, now: datetime) -> Iterator[list[Fact]]:
     for number in range(count):
         draw = Draw("stranger", number)
         at = pacing.in_office(now - DAY * draw.whole(1, 60), draw)
-        taste = TASTES["passerby"]
+        taste = LIKED["passerby"]
         facts = []
         for _ in range(draw.whole(1, 3)):
-            page = list(taste)[draw.place(list(taste.values()))]
+            page = taste[0][draw.place(taste[1])]
             facts.append(Fact(at, "page_viewed", page, None, {"host": HOST, "title": PAGES[page], **SEARCH}, "human"))
             at += timedelta(seconds=draw.whole(8, 200))
         yield facts

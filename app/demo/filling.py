@@ -67,6 +67,7 @@ class Year:
     forms: dict[str, tuple[Form, Topic | None]] = field(default_factory=dict)
     topics: dict[str, Topic] = field(default_factory=dict)
     tags: dict[str, Tag] = field(default_factory=dict)
+    days_a_beat: int = 1
     is_live: bool = False
     faded_at: datetime | None = None
 
@@ -93,7 +94,7 @@ class Year:
             self._send(at)
 
     def _happen(self, session: Session, due: list[Any], at: datetime) -> None:
-        self._arrive(session, [thing for thing in due if isinstance(thing, Arrival)])
+        self._arrive(session, [thing for thing in due if isinstance(thing, Arrival)], at)
         self._submit(session, [thing for thing in due if isinstance(thing, Submitted)])
         writing.write(session, [thing for thing in due if isinstance(thing, Fact)])
         for farewell in (thing for thing in due if isinstance(thing, Farewell)):
@@ -107,23 +108,23 @@ class Year:
         for issue in (thing for thing in due if isinstance(thing, Issue)):
             posting.newsletter(session, issue.mail, at=at)
 
-    def _arrive(self, session: Session, arrivals: list[Arrival]) -> None:
+    def _arrive(self, session: Session, arrivals: list[Arrival], at: datetime) -> None:
         fresh = [arrival.person for arrival in arrivals]
         writing.meet(session, fresh, at=self.now)
         for person in fresh:
             self.floor.people[person.lead_id] = person
-            self.later(fact for fact in browsing.life(person, self.now) if fact.at > person.born)
-        before = (f for p in fresh for f in browsing.life(p, self.now) if f.at <= p.born)
-        writing.write(session, before)
+        visits = [fact for person in fresh for fact in browsing.life(person, self.now)]
+        self.later(fact for fact in visits if fact.at > at)
+        writing.write(session, [fact for fact in visits if fact.at <= at])
         self._submit(session, [Submitted(p.born, p, p.origin["form"]) for p in fresh if p.origin["form"]])
         others = [
             (p.born, p) for p in fresh if p.origin["form"] != "pricing-guide" and writing.agrees(p, "product-news")
         ]
         for source in people.SOURCES:
-            who = [(at, p) for at, p in others if p.origin is source]
+            who = [(born, p) for born, p in others if p.origin is source]
             writing.consent(session, self.topics["product-news"], who, source=source["source"])
             for key, share in (("guides", 0.3), ("events", 0.25)):
-                some = [(at, p) for at, p in who if p.draw("topic", key).happens(share)]
+                some = [(born, p) for born, p in who if p.draw("topic", key).happens(share)]
                 writing.consent(session, self.topics[key], some, source=source["source"])
         writing.tag(session, self.tags, [(p.born, p, p.origin["tag"]) for p in fresh if p.origin["tag"]])
 
@@ -137,7 +138,7 @@ class Year:
             refreshing.refresh_due(session, now=at)
         else:
             self.floor.pick(session, at=at, most=max(1, len(self.people) // 700))
-        if self.faded_at is None or at - self.faded_at >= 7 * DAY or at == self.now:
+        if self.faded_at is None or at - self.faded_at >= 20 * DAY or at == self.now:
             decaying.run_once(session, at)
             self.faded_at = at
         keeping.run_once(session, at, base_url=self.base_url)
@@ -184,7 +185,14 @@ class Issue:
 
 
 def fill(
-    database: Database, *, data: Path, base_url: str, leads: int = LEADS, now: datetime | None = None, say: Say = print
+    database: Database,
+    *,
+    data: Path,
+    base_url: str,
+    leads: int = LEADS,
+    now: datetime | None = None,
+    days_a_beat: int = 1,
+    say: Say = print,
 ) -> dict[str, int]:
     """Fill the empty database; how much there is now. Raises NotEmpty."""
     now = now or clock.now()
@@ -198,6 +206,7 @@ def fill(
         team = staff.hire(session, at=start)
         furnishing.furnish(session, at=start)
     year = _year(database, data, base_url, now, team, leads)
+    year.days_a_beat = days_a_beat
     _live(year, say)
     with clock.at(now), database.write() as session:
         _tidy(session, year)
@@ -236,10 +245,10 @@ def _more_forms(everybody: list[Person], now: datetime) -> Iterable[Submitted]:
 def _live(year: Year, say: Say) -> None:
     improved = False
     said = set[int]()
-    for at in pacing.beats(year.now):
+    for at in pacing.beats(year.now, year.days_a_beat):
         if not year.is_live and year.now - at <= DAY * LIVE_DAYS:
             with clock.at(at), year.database.write() as session:
-                furnishing.group(session, at=at)
+                furnishing.group(session, only=furnishing.TRIGGERING, at=at)
                 furnishing.launch(session, year.staff, at=at)
                 year.is_live = True
             say("The campaigns go live; the engine takes the leads through.")
@@ -260,6 +269,7 @@ def _tidy(session: Session, year: Year) -> None:
     strangers = browsing.strangers(len(year.people) // 5, now)
     writing.strangers(session, (facts for facts in strangers if facts[-1].at < now))
     session.execute(sa.update(Event).where(Event.is_new, Event.at <= now).values(is_new=False))
+    furnishing.group(session, at=now - timedelta(hours=3))
     furnishing.keep_drawing(session, year.staff, at=now - timedelta(hours=3))
     read = sa.update(Alert).where(Alert.at < now - timedelta(hours=30), Alert.read_at.is_(None))
     session.execute(read.values(read_at=Alert.at).execution_options(synchronize_session=False))

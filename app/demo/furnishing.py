@@ -24,10 +24,11 @@ from app.segments.models import Segment
 
 FLOWS = ("pricing-guide-nurture", "welcome", "win-back")
 UNFINISHED = "trade-fair"
+TRIGGERING = ("silent-90-days",)
 READY = {
     "all": [
         {"rule": "score", "dimension": "total", "op": "at_least", "value": 50},
-        {"rule": "score", "dimension": "interest", "op": "at_least", "value": 24},
+        {"rule": "score", "dimension": "interest", "op": "at_least", "value": 30},
     ]
 }
 PAGE = landing.Content(
@@ -67,9 +68,10 @@ def _date(session: Session, at: datetime) -> None:
         session.execute(sa.update(MailVersion).where(MailVersion.mail_id == mail.id).values(created_at=mail.updated_at))
 
 
-def group(session: Session, *, at: datetime) -> None:
-    """The segments, built once there are people to sort."""
-    parts.bring(session, load("segments.yaml"), at=at)
+def group(session: Session, *, only: tuple[str, ...] = (), at: datetime) -> None:
+    """The segments, or only those the campaigns start from: each costs every tick of the year a little."""
+    given = [s for s in load("segments.yaml")["segments"] if not only or s["key"] in only]
+    parts.bring(session, {"segments": given}, at=at)
 
 
 def launch(session: Session, staff: Staff, *, at: datetime) -> dict[str, Campaign]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app.demo.drawing import Draw
 
 YEAR = 365
-LIVE_DAYS = 50  # how long the campaigns have been running
+LIVE_DAYS = 46  # how long the campaigns have been running
 DAY = timedelta(days=1)
 _WEEK = (1.15, 1.2, 1.2, 1.1, 0.85, 0.25, 0.3)  # Monday to Sunday
 _HOURS = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 21)
@@ -44,11 +44,11 @@ def on_workday(instant: datetime) -> datetime:
     return instant + DAY * {5: 2, 6: 1}.get(instant.weekday(), 0)
 
 
-def beats(now: datetime) -> list[datetime]:
-    """When the engine looks: now and then at first, daily while campaigns run, every few hours at the end."""
-    days = [*range(YEAR - 3, 126, -14), *range(119, LIVE_DAYS, -7)]
-    found = [now - DAY * n for n in days]
-    for n in range(LIVE_DAYS, 2, -1):
+def beats(now: datetime, days: int = 1) -> list[datetime]:
+    """When the engine looks: now and then at first, every so many days in the last month, every few hours at the end."""
+    before = [*range(YEAR - 5, 120, -30 * days), *range(110, LIVE_DAYS, -12 * days)]
+    found = [now - DAY * n for n in before]
+    for n in [*range(LIVE_DAYS, 31, -3), *range(31, 2, -days)]:
         found.append((now - DAY * n).replace(hour=9, minute=11 + n % 7, second=n % 50, microsecond=0))
-    found += [now - timedelta(hours=n) for n in (46, 38, 30, 22, 14, 6)]
+    found += [now - timedelta(hours=n) for n in (38, 26, 14, 6)]
     return [*sorted(found), now - timedelta(minutes=4), now]

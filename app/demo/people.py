@@ -26,10 +26,10 @@ SOURCES: tuple[dict[str, Any], ...] = (
 )
 # share; sessions; days over which they are spread; reads, clicks: of the mails they get
 KINDS: tuple[dict[str, Any], ...] = (
-    {"kind": "buyer", "share": 15, "sessions": (5, 11), "days": (12, 50), "reads": 0.72, "clicks": 0.42},
-    {"kind": "evaluator", "share": 25, "sessions": (3, 8), "days": (40, 150), "reads": 0.55, "clicks": 0.3},
-    {"kind": "reader", "share": 29, "sessions": (2, 6), "days": (80, 320), "reads": 0.5, "clicks": 0.22},
-    {"kind": "passerby", "share": 27, "sessions": (1, 2), "days": (1, 20), "reads": 0.24, "clicks": 0.1},
+    {"kind": "buyer", "share": 14, "sessions": (3, 8), "days": (12, 50), "reads": 0.72, "clicks": 0.42},
+    {"kind": "evaluator", "share": 24, "sessions": (1, 5), "days": (40, 150), "reads": 0.55, "clicks": 0.3},
+    {"kind": "reader", "share": 30, "sessions": (1, 3), "days": (80, 320), "reads": 0.5, "clicks": 0.22},
+    {"kind": "passerby", "share": 28, "sessions": (0, 1), "days": (1, 20), "reads": 0.24, "clicks": 0.1},
     {"kind": "applicant", "share": 4, "sessions": (2, 4), "days": (2, 15), "reads": 0.2, "clicks": 0.05},
 )
 

@@ -26,6 +26,7 @@ from tests.conftest import migrate
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 BASE = "http://127.0.0.1:8000"
+pytestmark = pytest.mark.timeout(600)  # one filling for all of them; a busy machine is slow, not wrong
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def filled(request: pytest.FixtureRequest, data: Path) -> Iterator[Database]:
     """A small Nordhafen, filled once for all tests of this file."""
     database = _database(request, data)
     folder = data / request.param
-    filling.fill(database, data=folder, base_url=BASE, leads=150, now=NOW, say=lambda text: None)
+    filling.fill(database, data=folder, base_url=BASE, leads=150, now=NOW, days_a_beat=4, say=lambda text: None)
     yield database
     database.dispose()
 
