@@ -82,7 +82,9 @@ export class SettingsForm {
     this.sent = typed;
     for (const [name, value] of Object.entries(this.values())) body.set(`_${name}`, value);
     body.set("_act", act);
+    const turn = (this.turn = (this.turn ?? 0) + 1);
     const answer = await post(this.urls.settings, body);
+    if (turn !== this.turn && !act) return; // more was typed meanwhile, and that answer counts
     if (!answer.ok) return this.designer.say(answer.sentence);
     this.take(answer.data, Boolean(act));
   }
