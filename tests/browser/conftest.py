@@ -1,12 +1,12 @@
 """A real Chromium for tests of pages: any console error, script error or breach of the content policy fails the test.
 
-    def test_a_lead_can_be_added(open_page, live_url, check_axe):
-        page = open_page(f"{live_url}/leads", width=360, theme="dark")
+    def test_a_lead_can_be_added(open_page, copy, check_axe):
+        page = open_page(f"{copy.url}/leads", width=360, theme="dark")
         ...
         check_axe(page)
 
-`live_url` is the address of a running copy of Trellis. It is not defined in this file: the fixture belongs to whoever
-starts the copy, and may use `serve` below for a Flask application on a free port.
+`copy` is a running copy of Trellis with its engine and its own clock (`copy.url`, `copy.ahead(days=2)`); `serve` answers
+for any other Flask application on a free port.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
+
+if TYPE_CHECKING:
+    from tests.browser.running import Copy
 
 AXE = Axe.from_file(Path(__file__).parent / "vendor" / "axe.min.js")
 FLAGS = [
@@ -51,7 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @contextmanager
 def serve(app: Flask) -> Iterator[str]:
     """Answers on a free port of this machine while the block runs."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    with answering(make_server("127.0.0.1", 0, app, threaded=True)) as url:
+        yield url
+
+
+@contextmanager
+def answering(server: BaseWSGIServer) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -83,7 +92,7 @@ def complaints() -> list[str]:
 
 @pytest.fixture
 def open_page(chromium: Browser, complaints: list[str]) -> Iterator[OpenPage]:
-    """open_page(url, width=1440, theme="light", touch=False, cookies=()) is a fresh browser with nothing remembered."""
+    """open_page(url, width=1440, theme="light", touch=False, cookies=(), agent=None) is a fresh browser."""
     contexts = []
 
     def heard(message: ConsoleMessage) -> None:
@@ -91,12 +100,18 @@ def open_page(chromium: Browser, complaints: list[str]) -> Iterator[OpenPage]:
             complaints.append(f"{message.type}: {message.text}")
 
     def opened(
-        url: str, width: int = 1440, theme: str = "light", touch: bool = False, cookies: tuple[dict[str, str], ...] = ()
+        url: str,
+        width: int = 1440,
+        theme: str = "light",
+        touch: bool = False,
+        cookies: tuple[dict[str, str], ...] = (),
+        agent: str | None = None,
     ) -> Page:
         context = chromium.new_context(
             viewport={"width": width, "height": HEIGHTS.get(width, 900)},
             color_scheme=theme,  # type: ignore[arg-type]
             has_touch=touch,
+            user_agent=agent,
             reduced_motion="reduce",
         )
         contexts.append(context)
@@ -136,3 +151,12 @@ def check_fits() -> Callable[[Page], None]:
         assert excess <= 0, f"{page.url} is {excess} px wider than the window"
 
     return check
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Copy]:
+    """A running copy of Trellis, as new: see running.py."""
+    from tests.browser.running import running
+
+    with running(tmp_path) as started:
+        yield started
