@@ -14,7 +14,36 @@ T = TypeVar("T")
 
 # What a form can draw. A picker's value is the `key` of the thing picked, so that stored flows read as text.
 WIDGETS = frozenset(
-    ["text", "textarea", "number", "switch", "choice", "choices", "duration", "instant", "time", "weekdays", "rule", "arms", "shares", "mail", "form", "segment", "tag", "field", "topic", "stage", "user", "campaign", "step", "page", "event", "score", "zone", "definition"]
+    [
+        "text",
+        "textarea",
+        "number",
+        "switch",
+        "choice",
+        "choices",
+        "duration",
+        "instant",
+        "time",
+        "weekdays",
+        "rule",
+        "arms",
+        "shares",
+        "mail",
+        "form",
+        "segment",
+        "tag",
+        "field",
+        "topic",
+        "stage",
+        "user",
+        "campaign",
+        "step",
+        "page",
+        "event",
+        "score",
+        "zone",
+        "definition",
+    ]
 )
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import logging
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.memory import MemoryJobStore
@@ -20,6 +17,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from app import clock
 from app.accounts import limiting, signing_in
 from app.db import Database
+from app.engine import passing, ticking
+from app.mail import delivering
 from config import Config
 
 try:
@@ -79,36 +78,21 @@ class Clockwork:
 
     def tick(self, now: datetime) -> None:
         """Move leads along their flows."""
-        if tick := _find("app.engine.ticking", "tick"):
-            tick(self.database, now)
+        ticking.tick(self.database, now)
 
     def send(self, now: datetime) -> None:
         """Deliver what the outbox holds."""
-        if send := _find("app.mail.delivering", "send"):
-            send(self.database, self.config, now=now, worker=self.worker)
+        delivering.send(self.database, self.config, now=now, worker=self.worker)
 
     def keep_house(self, now: datetime) -> None:
         """What only the passing of time brings about, and the sweeping."""
-        if refresh_due := _find("app.segments.refreshing", "refresh_due"):
-            with self.database.write() as session:
-                refresh_due(session, now=now)
-        if keep := _find("app.sales.keeping", "run_once"):
-            with self.database.write() as session:
-                keep(session, now, base_url=self.config.base_url)
+        with clock.at(now), self.database.write() as session:
+            passing.pass_time(session, now, base_url=self.config.base_url)
         with self.database.write() as session:
             limiting.forget(session, now)
             signing_in.forget(session, now)
         if self.database.is_sqlite:
             _shrink_wal(self.database)
-
-
-def _find(module: str, name: str) -> Callable[..., Any] | None:
-    """A duty of another room, if this copy has that room."""
-    with suppress(ModuleNotFoundError):
-        if importlib.util.find_spec(module) is None:
-            return None
-    found: Callable[..., Any] | None = getattr(importlib.import_module(module), name, None)
-    return found
 
 
 def _shrink_wal(database: Database) -> None:

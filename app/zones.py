@@ -58,7 +58,12 @@ def plus_months(start: datetime, months: int, tz: ZoneInfo) -> datetime:
 
 
 def next_window(
-    start: datetime, tz: ZoneInfo, weekdays: Collection[int], opens: time, closes: time | None, holidays: Collection[date] = ()
+    start: datetime,
+    tz: ZoneInfo,
+    weekdays: Collection[int],
+    opens: time,
+    closes: time | None,
+    holidays: Collection[date] = (),
 ) -> datetime:
     """The first instant at or after `start` inside the window (SEMANTICS 5): weekdays 0 = Monday, local hours.
 

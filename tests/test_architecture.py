@@ -21,7 +21,7 @@ SCRIPTS = sorted(path for path in (ROOT / "static").rglob("*.js") if "vendor" no
 PACKAGES = list(LAYERS)
 
 # Files beside the packages: the doors by which a process comes in, and what all packages share.
-DOORS = {"beginning", "factory", "cli", "scheduler", "serving", "keeping", "beginning", "schema", "layers"}
+DOORS = {"beginning", "factory", "cli", "scheduler", "serving", "keeping", "schema", "layers"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "service", "services", "misc"}
 
 

@@ -185,7 +185,7 @@ def _key(form: Form, key: str | None, answers: Mapping[str, Any]) -> str | None:
 
 def _keep(session: Session, **values: Any) -> Submission | None:
     """The new row, or None when this key was kept before."""
-    table: sa.Table = Submission.__table__  # type: ignore[assignment]
+    table: sa.Table = Submission.__table__
     statement = recording.insert_once(session, table, "key").values(**values).returning(table.c.id)
     kept: int | None = session.scalar(statement)
     return None if kept is None else session.get_one(Submission, kept)

@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from app.engine.batch import rows
 from app.engine.models import Campaign, Enrollment
 
-ACTIVE = sa.literal_column("'active'")  # a literal, so that both databases see the partial indexes
+ACTIVE: sa.ColumnClause[str] = sa.literal_column(
+    "'active'"
+)  # a literal, so that both databases see the partial indexes
 
 
 def claim(session: Session, *, now: datetime, limit: int, buckets: range | None = None) -> int:
@@ -41,7 +43,7 @@ def _live() -> sa.Select[Any]:
 
 def _picked() -> sa.Select[Any]:
     here = Enrollment
-    return sa.select(
+    picked: Any = sa.select(
         here.id,
         here.lead_id,
         here.campaign_id,
@@ -55,6 +57,7 @@ def _picked() -> sa.Select[Any]:
         sa.false(),
         sa.literal_column("0"),
     )
+    return picked  # type: ignore[no-any-return]
 
 
 def _take(session: Session, chosen: sa.Select[Any]) -> int:

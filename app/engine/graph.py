@@ -56,7 +56,7 @@ class FlowSpec(_Strict):
     topic: str | None = None
     audience: dict[str, Any] | None = None
     audience_mode: str = Field("stay", pattern="^(stay|exit|exit_on_goal|either)$")
-    re_entry: ReEntry = Field(default_factory=ReEntry)
+    re_entry: ReEntry = ReEntry(mode="never", days=30)
     exits: list[Exit] = Field(default_factory=list, max_length=50)
     on_unsubscribe: str = Field("exit", pattern="^(exit|stay)$")
     priority: int = Field(5, ge=1, le=9)

@@ -16,7 +16,7 @@ from app.mail.transporttype import Outcome
 from app.outbox import Message
 from app.preferences import permitting
 
-MESSAGES: sa.Table = Message.__table__  # type: ignore[assignment]
+MESSAGES: sa.Table = Message.__table__
 LEASE = timedelta(minutes=10)
 FIRST_DELAY = timedelta(minutes=5)
 LONGEST_DELAY = timedelta(hours=1)

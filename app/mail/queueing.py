@@ -15,7 +15,7 @@ from app.mail.models import Mail
 from app.outbox import Message
 from app.preferences import permitting
 
-MESSAGES: sa.Table = Message.__table__  # type: ignore[assignment]
+MESSAGES: sa.Table = Message.__table__
 PRIORITY = {"operational": 1, "marketing": 5}
 
 Value = sa.ColumnElement[Any]

@@ -11,10 +11,10 @@ from app.accounts.models import User
 from app.leads.models import Lead
 from app.sales.models import Alert, Rep
 
-ALERT: sa.Table = Alert.__table__  # type: ignore[assignment]
-LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
-USER: sa.Table = User.__table__  # type: ignore[assignment]
-REP: sa.Table = Rep.__table__  # type: ignore[assignment]
+ALERT: sa.Table = Alert.__table__
+LEAD: sa.Table = Lead.__table__
+USER: sa.Table = User.__table__
+REP: sa.Table = Rep.__table__
 
 
 def notify(session: Session, source: sa.FromClause, *, text: str, to: str, at: datetime, by_mail: bool) -> int:

@@ -16,7 +16,7 @@ from app.scoring import staging
 from app.tracking.models import Event
 from app.tracking.recording import record
 
-HANDOFF: sa.Table = Handoff.__table__  # type: ignore[assignment]
+HANDOFF: sa.Table = Handoff.__table__
 ANSWERS = {"accepted": "accepted", "rejected": "rejected", "recycled": "sent back to nurturing"}
 REASONS = (
     "Not the right time",

@@ -13,10 +13,10 @@ from app.leads.models import Lead
 from app.sales.models import Alert, Handoff
 from app.sales.naming import name_and_company
 
-HANDOFF: sa.Table = Handoff.__table__  # type: ignore[assignment]
-LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
-USER: sa.Table = User.__table__  # type: ignore[assignment]
-ALERT: sa.Table = Alert.__table__  # type: ignore[assignment]
+HANDOFF: sa.Table = Handoff.__table__
+LEAD: sa.Table = Lead.__table__
+USER: sa.Table = User.__table__
+ALERT: sa.Table = Alert.__table__
 
 
 def run_once(session: Session, now: datetime) -> int:

@@ -18,12 +18,12 @@ from app.sales.models import Alert, Handoff, Task
 from app.sales.naming import name_and_company, name_of
 from app.tracking.recording import record_for
 
-HANDOFF: sa.Table = Handoff.__table__  # type: ignore[assignment]
-LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
-COMPANY: sa.Table = Company.__table__  # type: ignore[assignment]
-USER: sa.Table = User.__table__  # type: ignore[assignment]
-TASK: sa.Table = Task.__table__  # type: ignore[assignment]
-ALERT: sa.Table = Alert.__table__  # type: ignore[assignment]
+HANDOFF: sa.Table = Handoff.__table__
+LEAD: sa.Table = Lead.__table__
+COMPANY: sa.Table = Company.__table__
+USER: sa.Table = User.__table__
+TASK: sa.Table = Task.__table__
+ALERT: sa.Table = Alert.__table__
 
 
 def hand_over(

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from app.leads.models import Lead
 
-LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
+LEAD: sa.Table = Lead.__table__
 
 
 def name_of(leads: sa.FromClause = LEAD) -> sa.ColumnElement[str]:

@@ -12,8 +12,8 @@ from app.leads.models import Lead
 from app.sales.models import Handoff
 from app.tracking.recording import record_for
 
-HANDOFF: sa.Table = Handoff.__table__  # type: ignore[assignment]
-LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
+HANDOFF: sa.Table = Handoff.__table__
+LEAD: sa.Table = Lead.__table__
 
 
 def run_once(session: Session, now: datetime) -> int:

@@ -12,9 +12,9 @@ from app.leads.models import Lead
 from app.sales.models import Handoff, Task
 from app.tracking.recording import record
 
-TASK: sa.Table = Task.__table__  # type: ignore[assignment]
-LEAD: sa.Table = Lead.__table__  # type: ignore[assignment]
-USER: sa.Table = User.__table__  # type: ignore[assignment]
+TASK: sa.Table = Task.__table__
+LEAD: sa.Table = Lead.__table__
+USER: sa.Table = User.__table__
 LEAD_OWNER = "lead_owner"
 
 

@@ -19,9 +19,9 @@ from app.scoring.scoring import COLUMNS
 from app.segments import ruling
 from app.tracking.models import Identity
 
-LEDGER: sa.Table = ScoreEntry.__table__  # type: ignore[assignment]
-LEADS: sa.Table = Lead.__table__  # type: ignore[assignment]
-IDENTITIES: sa.Table = Identity.__table__  # type: ignore[assignment]
+LEDGER: sa.Table = ScoreEntry.__table__
+LEADS: sa.Table = Lead.__table__
+IDENTITIES: sa.Table = Identity.__table__
 DAY = timedelta(days=1) // timedelta(microseconds=1)
 MILLION = 1_000_000
 FADING = sa.Table(

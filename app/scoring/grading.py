@@ -17,9 +17,9 @@ from app.segments import ruling
 from app.tracking import recording
 from app.tracking.models import Identity
 
-LEDGER: sa.Table = ScoreEntry.__table__  # type: ignore[assignment]
-LEADS: sa.Table = Lead.__table__  # type: ignore[assignment]
-IDENTITIES: sa.Table = Identity.__table__  # type: ignore[assignment]
+LEDGER: sa.Table = ScoreEntry.__table__
+LEADS: sa.Table = Lead.__table__
+IDENTITIES: sa.Table = Identity.__table__
 WRITTEN = ("fit", "interest", "score", "fit_grade", "interest_grade", "temperature")
 REGRADED = sa.Table(
     "regraded",

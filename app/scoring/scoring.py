@@ -17,10 +17,10 @@ from app.scoring.models import ScoreEntry
 from app.segments import comparing, ruling
 from app.tracking.models import Event, Identity
 
-LEDGER: sa.Table = ScoreEntry.__table__  # type: ignore[assignment]
-LEADS: sa.Table = Lead.__table__  # type: ignore[assignment]
-EVENTS: sa.Table = Event.__table__  # type: ignore[assignment]
-IDENTITIES: sa.Table = Identity.__table__  # type: ignore[assignment]
+LEDGER: sa.Table = ScoreEntry.__table__
+LEADS: sa.Table = Lead.__table__
+EVENTS: sa.Table = Event.__table__
+IDENTITIES: sa.Table = Identity.__table__
 COLUMNS = ["lead_id", "dimension", "points", "reason", "rule_key", "event_id", "at"]
 PROFILE = ("lead_created", "field_changed", "tag_added", "tag_removed", "form_submitted", "merged")
 QUIET = ("score_changed", "stage_changed")  # what scoring itself tells

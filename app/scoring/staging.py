@@ -14,7 +14,7 @@ from app.scoring.model import Stages
 from app.segments import ruling
 from app.tracking import recording
 
-LEADS: sa.Table = Lead.__table__  # type: ignore[assignment]
+LEADS: sa.Table = Lead.__table__
 MOVED = sa.Table(
     "stage_moves",
     sa.MetaData(),

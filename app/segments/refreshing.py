@@ -17,8 +17,8 @@ from app.segments.models import Segment, SegmentMember
 from app.tracking import recording
 
 DRIFT_EVERY = timedelta(minutes=15)  # how often the passing of time alone may re-sort everybody
-LEADS: sa.Table = Lead.__table__  # type: ignore[assignment]
-MEMBERS: sa.Table = SegmentMember.__table__  # type: ignore[assignment]
+LEADS: sa.Table = Lead.__table__
+MEMBERS: sa.Table = SegmentMember.__table__
 CHANGES = sa.Table(
     "segment_changes",
     sa.MetaData(),

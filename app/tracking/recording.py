@@ -14,8 +14,8 @@ from app.db import Instant, Json, Key, table
 from app.tracking import cleaning
 from app.tracking.models import BODY_LANGUAGE, EVENT_KINDS, Event, Identity
 
-EVENTS: sa.Table = Event.__table__  # type: ignore[assignment]
-IDENTITIES: sa.Table = Identity.__table__  # type: ignore[assignment]
+EVENTS: sa.Table = Event.__table__
+IDENTITIES: sa.Table = Identity.__table__
 SUBJECT_LIMIT = 500
 
 Value = sa.ColumnElement[Any]

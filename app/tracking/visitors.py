@@ -45,7 +45,7 @@ def identify(session: Session, token: str | None) -> Identity:
     if known:
         return known
     name = token if is_token(token) else new_token()
-    statement = recording.insert_once(session, Identity.__table__, "token").values(  # type: ignore[arg-type]
+    statement = recording.insert_once(session, Identity.__table__, "token").values(
         kind="visitor", token=name, created_at=clock.now()
     )
     session.execute(statement)

@@ -96,6 +96,7 @@ def _run(session: Session, kind: str, ids: list[int]) -> list[str]:
     return seen
 
 
+@pytest.mark.timeout(900)
 def test_a_step_takes_the_same_statements_for_ten_leads_and_for_thousands(database: Database) -> None:
     with database.write() as session:
         ids = _ready(session, 5_000)
@@ -125,8 +126,8 @@ def test_a_flow_of_each_kind_can_be_published() -> None:
 
 
 def test_running_a_step_twice_writes_its_effect_once(database: Database) -> None:
-    from app.mail import queueing  # noqa: PLC0415
-    from app.outbox import Message  # noqa: PLC0415
+    from app.mail import queueing
+    from app.outbox import Message
 
     with database.write() as session:
         _run(session, "send_email", _ready(session, 5))
