@@ -37,7 +37,14 @@ def test_an_arm_without_steps_keeps_a_lane_beside_its_siblings(run: Run) -> None
 
 
 def test_cards_stand_right_under_what_leads_to_them(run: Run) -> None:
-    nexts = {"a": {"yes": "b", "no": "e"}, "b": {"out": "c"}, "c": {"out": "d"}, "d": {"out": "f"}, "e": {"out": "f"}, "f": {}}
+    nexts = {
+        "a": {"yes": "b", "no": "e"},
+        "b": {"out": "c"},
+        "c": {"out": "d"},
+        "d": {"out": "f"},
+        "e": {"out": "f"},
+        "f": {},
+    }
     places = run("places", flow(**nexts), ["t1"])
 
     assert places["e"]["y"] == places["b"]["y"]
@@ -59,6 +66,8 @@ def test_triggers_stand_side_by_side_above_the_first_step(run: Run) -> None:
 
 
 def test_ports_are_drawn_in_declared_order_whatever_the_database_made_of_them(run: Run) -> None:
-    ordered = run("ordered", flow(a={"else": "c", "a1": "b", "old": "c"}, b={}, c={}), [{"name": "a1"}, {"name": "else"}])
+    ordered = run(
+        "ordered", flow(a={"else": "c", "a1": "b", "old": "c"}, b={}, c={}), [{"name": "a1"}, {"name": "else"}]
+    )
 
     assert list(ordered["steps"][0]["next"]) == ["a1", "else", "old"]
