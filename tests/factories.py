@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -69,7 +70,7 @@ def flow(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A flow entered by hand. Steps are chained by "out" in the given order unless they say otherwise; an exit is added."""
     listed = [{"id": f"s{n}", "settings": {}, **step} for n, step in enumerate(steps, 1)]
     listed.append({"id": "end", "kind": "exit", "settings": {}, "next": {}})
-    for step, following in zip(listed, listed[1:], strict=False):
+    for step, following in pairwise(listed):
         step.setdefault("next", {"out": following["id"]})
     return {"triggers": [{"id": "t1", "kind": "by_hand"}], "start": listed[0]["id"], "steps": listed} | more
 
@@ -95,7 +96,7 @@ def request(session: Session, made: Campaign, ids: list[int], at: datetime = NOW
 def states(session: Session) -> dict[str, int]:
     """How many enrollments are in each state."""
     counted = sa.select(Enrollment.state, sa.func.count()).group_by(Enrollment.state)
-    return {state: count for state, count in session.execute(counted)}
+    return dict(session.execute(counted).tuples().all())
 
 
 def field(session: Session, name: str, type_: str) -> None:

@@ -37,7 +37,7 @@ def queue_for(session: Session, source: sa.FromClause, *, mail_key: str, at: dat
     joined = source.join(leads, leads.c.id == source.c.lead_id)
     asked = sa.select(*visits, leads.c.id.label("lead_id"), leads.c.bucket, reason).select_from(joined)
     owed = asked.cte("owed").prefix_with("MATERIALIZED")  # else SQLite asks for the reason once in each place it stands
-    values = {name: owed.c[name] for name in owed.c.keys()} | _what(mail, owed.c.reason, at)
+    values = {column.name: column for column in owed.c} | _what(mail, owed.c.reason, at)
     rows = sa.select(*(value.label(name) for name, value in values.items())).where(sa.true())
     insert = _insert(session).from_select(list(values), rows, include_defaults=False)
     session.execute(insert.on_conflict_do_nothing(index_elements=["enrollment_id", "visit"]))

@@ -38,7 +38,9 @@ class Shell:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "flask", *words]
-        return subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False, timeout=1500)
+        return subprocess.run(
+            command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False, timeout=1500
+        )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -68,12 +70,22 @@ def behaviour_file(path: Path) -> None:
         who = {"email": f"lead{n}@example.com"}
         if n % 3 == 0:
             events += [
-                {"at": f"2026-03-03T1{hour}:00Z", "kind": "page_viewed", "subject": "/pricing", "key": f"p{n}-{hour}", **who}
+                {
+                    "at": f"2026-03-03T1{hour}:00Z",
+                    "kind": "page_viewed",
+                    "subject": "/pricing",
+                    "key": f"p{n}-{hour}",
+                    **who,
+                }
                 for hour in range(4)
             ]
-            events.append({"at": "2026-03-03T15:00Z", "kind": "form_submitted", "subject": "contact", "key": f"f{n}", **who})
+            events.append(
+                {"at": "2026-03-03T15:00Z", "kind": "form_submitted", "subject": "contact", "key": f"f{n}", **who}
+            )
         elif n % 5 == 0:
-            events.append({"at": "2026-03-05T10:00Z", "kind": "email_clicked", "subject": "reminder", "key": f"c{n}", **who})
+            events.append(
+                {"at": "2026-03-05T10:00Z", "kind": "email_clicked", "subject": "reminder", "key": f"c{n}", **who}
+            )
     path.write_text("\n".join(map(json.dumps, events)))
 
 
@@ -83,7 +95,17 @@ def test_ten_thousand_leads_through_thirty_days(flask: Shell, tmp_path: Path) ->
     good = leads_file(tmp_path / "fair.csv")
     behaviour_file(tmp_path / "behaviour.jsonl")
     assert flask.run("migrate").returncode == 0
-    flask("users", "create", "ana@nordhafen.example", "--name", "Ana Mota", "--role", "sales", "--password", "correct horse 7")
+    flask(
+        "users",
+        "create",
+        "ana@nordhafen.example",
+        "--name",
+        "Ana Mota",
+        "--role",
+        "sales",
+        "--password",
+        "correct horse 7",
+    )
     assert flask.run("handoffs", "rep", "ana@nordhafen.example").returncode == 0
     assert flask.run("campaigns", "import", str(ROOT / "tests/loop/guide.yaml")).returncode == 0
     assert flask.run("campaigns", "publish", "pricing-guide", "--at", START).returncode == 0
@@ -119,7 +141,11 @@ def test_ten_thousand_leads_through_thirty_days(flask: Shell, tmp_path: Path) ->
 
 def test_a_command_that_cannot_be_done_says_why_in_one_sentence(flask: Shell) -> None:
     assert flask.run("migrate").returncode == 0
-    for words in (("campaigns", "publish", "nothing"), ("leads", "show", "nobody@example.com"), ("why", "a@b.example", "x")):
+    for words in (
+        ("campaigns", "publish", "nothing"),
+        ("leads", "show", "nobody@example.com"),
+        ("why", "a@b.example", "x"),
+    ):
         done = flask.run(*words)
         assert done.returncode == 1
         assert len(done.stderr.strip().splitlines()) == 1
