@@ -69,7 +69,8 @@ class Mailbox:
         self._is_ready = False
 
     def put(self, envelope: Envelope, at: datetime) -> int:
-        subject = str(_parsed(envelope.data)["Subject"] or "")
+        head = envelope.data.partition(b"\r\n\r\n")[0]  # reading the whole mail took ten times as long
+        subject = str(_parsed(head)["Subject"] or "")
         row = {
             "received_at": micros(at),
             "message_id": envelope.message_id,

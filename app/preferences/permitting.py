@@ -13,7 +13,7 @@ from app.preferences.models import MailPause, OptOut, Subscription, Suppression
 Value = sa.ColumnElement[Any]
 
 
-def refusal(lead: sa.FromClause, topic_id: int | Value | None, purpose: str | Value, now: datetime) -> Value:
+def refusal(lead: sa.FromClause, topic_id: int | Value | None, purpose: str | Value, now: datetime | Value) -> Value:
     """NULL when the lead may be mailed, else a key of outbox.NOT_SENT_REASONS.
 
     `lead` is the table of leads or an alias of it. Operational mail asks no consent, but never goes to an address that
@@ -54,9 +54,9 @@ def _has(model: Any, lead: sa.FromClause) -> sa.ColumnElement[bool]:
     return sa.exists(sa.select(1).select_from(kept).where(kept.c.lead_id == lead.c.id).correlate_except(kept))
 
 
-def _is_pausing(lead: sa.FromClause, now: datetime) -> sa.ColumnElement[bool]:
+def _is_pausing(lead: sa.FromClause, now: datetime | Value) -> sa.ColumnElement[bool]:
     rest = MailPause.__table__.alias()
-    until_later = rest.c.until_at > sa.literal(now, Instant)
+    until_later = rest.c.until_at > (now if isinstance(now, sa.ColumnElement) else sa.literal(now, Instant))
     return sa.exists(
         sa.select(1).select_from(rest).where(rest.c.lead_id == lead.c.id, until_later).correlate_except(rest)
     )
