@@ -13,7 +13,9 @@ export class Keyboard {
   }
 
   key(event) {
-    if (event.defaultPrevented || event.altKey || event.target.closest("input, textarea, select, [contenteditable]")) return;
+    const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+    const isLeaving = event.key === "Escape" && event.target.closest("#panel"); // back from the settings to their step
+    if (event.defaultPrevented || event.altKey || (isTyping && !isLeaving)) return;
     if (document.querySelector("dialog[open], [popover]:popover-open")) return;
     const run = event.ctrlKey || event.metaKey ? this.chord(event) : this.single(event);
     if (!run) return;

@@ -102,7 +102,7 @@ export class SettingsForm {
   }
 
   complain(complaints) {
-    this.root.querySelectorAll(".field-error[data-live]").forEach((note) => note.remove());
+    this.root.querySelectorAll(".field-error").forEach((note) => note.remove());
     this.root.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
     for (const { at, sentence } of complaints) {
       const part = this.root.querySelector(`[data-setting="${CSS.escape(at)}"]`);
