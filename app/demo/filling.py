@@ -39,6 +39,7 @@ from app.tracking.models import Event
 
 LEADS = 2000
 REAL_MAIL = timedelta(hours=7)  # how far back mail leaves through the real sender, into the local mailbox
+COPIES = 36  # of the mails before that, which the mailbox holds, too
 ISSUES = ((270, "harbour-notes-21"), (180, "harbour-notes-22"), (95, "harbour-notes-23"), (12, "harbour-notes-24"))
 Say = Callable[[str], None]
 
@@ -69,6 +70,7 @@ class Year:
     tags: dict[str, Tag] = field(default_factory=dict)
     days_a_beat: int = 1
     is_live: bool = False
+    has_mailbox: bool = False
     faded_at: datetime | None = None
 
     def later(self, things: Iterable[Any]) -> None:
@@ -137,7 +139,8 @@ class Year:
         if self.is_live:
             refreshing.refresh_due(session, now=at)
         else:
-            self.floor.pick(session, at=at, most=max(1, len(self.people) // 700))
+            is_recent = self.now - at < 100 * DAY
+            self.floor.pick(session, at=at, most=max(1, len(self.people) // (130 if is_recent else 260)))
         if self.faded_at is None or at - self.faded_at >= 20 * DAY or at == self.now:
             decaying.run_once(session, at)
             self.faded_at = at
@@ -152,6 +155,10 @@ class Year:
             with self.database.read() as session:
                 last = session.scalar(sa.select(sa.func.max(Message.id)).where(Message.finished_at.is_not(None))) or 0
             transport = open_transport("mailbox:", self.data)  # never the outside world, whatever TRELLIS_MAIL_URL says
+            if not self.has_mailbox:
+                with self.database.read() as session:
+                    self.post.copy(session, transport, COPIES)
+                self.has_mailbox = True
             delivering.run_once(self.database, transport, now=at, worker="demo")
             transport.close()
             with self.database.read() as session:
@@ -233,7 +240,7 @@ def _more_forms(everybody: list[Person], now: datetime) -> Iterable[Submitted]:
     """Some come back for the pricing guide or for a webinar, most of them people who mean it."""
     for person in everybody:
         draw = person.draw("forms")
-        eager = {"buyer": 0.55, "evaluator": 0.35, "reader": 0.14}.get(person.kind["kind"], 0.03)
+        eager = {"buyer": 0.55, "evaluator": 0.45, "reader": 0.28}.get(person.kind["kind"], 0.05)
         for form, share in (("pricing-guide", eager), ("webinar", eager * 0.5), ("contact", eager * 0.25)):
             if form != person.origin["form"] and draw.happens(share):
                 day = pacing.on_workday(person.born + DAY * draw.skewed(1, 120))
@@ -243,7 +250,7 @@ def _more_forms(everybody: list[Person], now: datetime) -> Iterable[Submitted]:
 
 
 def _live(year: Year, say: Say) -> None:
-    improved = False
+    improved, sorted_out = False, False
     said = set[int]()
     for at in pacing.beats(year.now, year.days_a_beat):
         if not year.is_live and year.now - at <= DAY * LIVE_DAYS:
@@ -256,6 +263,10 @@ def _live(year: Year, say: Say) -> None:
             with clock.at(at), year.database.write() as session:
                 furnishing.improve(session, year.staff, at=at)
                 improved = True
+        if not sorted_out and year.now - at <= DAY * 8:
+            with clock.at(at), year.database.write() as session:
+                furnishing.group(session, at=at)
+                sorted_out = True
         year.beat(at)
         months = (at - year.now).days // 91
         if months not in said and not year.is_live:
@@ -269,7 +280,6 @@ def _tidy(session: Session, year: Year) -> None:
     strangers = browsing.strangers(len(year.people) // 5, now)
     writing.strangers(session, (facts for facts in strangers if facts[-1].at < now))
     session.execute(sa.update(Event).where(Event.is_new, Event.at <= now).values(is_new=False))
-    furnishing.group(session, at=now - timedelta(hours=3))
     furnishing.keep_drawing(session, year.staff, at=now - timedelta(hours=3))
     read = sa.update(Alert).where(Alert.at < now - timedelta(hours=30), Alert.read_at.is_(None))
     session.execute(read.values(read_at=Alert.at).execution_options(synchronize_session=False))

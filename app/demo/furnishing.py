@@ -19,7 +19,7 @@ from app.leads import fields
 from app.mail.models import Mail, MailVersion
 from app.preferences.models import Topic
 from app.sales import defining
-from app.scoring import seeding
+from app.scoring import model, seeding
 from app.segments.models import Segment
 
 FLOWS = ("pricing-guide-nurture", "welcome", "win-back")
@@ -50,7 +50,8 @@ def furnish(session: Session, *, at: datetime) -> None:
     fields.declare(session, label="Plans docks with", kind="choice", name="current_system", choices=SYSTEMS)
     fields.declare(session, label="Contract ends", kind="date", name="contract_ends")
     fields.declare(session, label="Night shift", kind="switch", name="runs_night_shift")
-    seeding.ensure(session, at=at)
+    row = seeding.ensure(session, at=at)
+    model.change(session, row, rules=row.rules, thresholds={"stages": {"lead": 24, "mql": 50}}, name=row.name, at=at)
     defining.agree(session, name="Ready for sales", rule=READY, answer_within_minutes=240, at=at)
     session.execute(sa.delete(Topic))  # what a new copy begins with
     parts.bring(session, load("house.yaml"), at=at)

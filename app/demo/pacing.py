@@ -17,7 +17,7 @@ _BUSY = (3, 9, 14, 14, 10, 6, 10, 13, 11, 8, 4, 3, 2)
 def births(now: datetime, count: int) -> list[datetime]:
     """When each of so many leads became known, the oldest first: a growing business with a weekly rhythm."""
     days = [now - DAY * (YEAR - n) for n in range(YEAR)]
-    weights = [_WEEK[day.weekday()] * (0.45 + 1.15 * n / YEAR) * _wave(n) for n, day in enumerate(days)]
+    weights = [_WEEK[day.weekday()] * (0.3 + 1.9 * (n / YEAR) ** 1.4) * _wave(n) for n, day in enumerate(days)]
     total, found, so_far, place = sum(weights), [], 0.0, 0
     for day, weight in zip(days, weights, strict=True):
         so_far += weight
@@ -28,7 +28,7 @@ def births(now: datetime, count: int) -> list[datetime]:
 
 
 def _wave(day: int) -> float:
-    return 1.0 + 0.18 * (((day * 7919) % 13) / 12 - 0.5) + (0.9 if day % 91 in (40, 41) else 0.0)  # a fair each quarter
+    return 1.0 + 0.18 * (((day * 7919) % 13) / 12 - 0.5) + (0.9 if day % 91 in (72, 73) else 0.0)  # a fair each quarter
 
 
 def in_office(day: datetime, draw: Draw) -> datetime:

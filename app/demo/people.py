@@ -16,7 +16,7 @@ CONTENT = Path(__file__).parent / "content"
 SYSTEMS = ("Spreadsheets", "Paper and telephone", "Own software", "SAP", "Another dock tool")
 # source, share, form, tag, share that agrees to product news
 SOURCES: tuple[dict[str, Any], ...] = (
-    {"source": "Form: Pricing guide download", "share": 34, "form": "pricing-guide", "tag": None, "agrees": 0.86},
+    {"source": "Form: Pricing guide download", "share": 42, "form": "pricing-guide", "tag": None, "agrees": 0.86},
     {"source": "Form: Webinar sign-up", "share": 16, "form": "webinar", "tag": "webinar", "agrees": 0.5},
     {"source": "Form: Talk to us", "share": 7, "form": "contact", "tag": None, "agrees": 0.6},
     {"source": "LinkedIn", "share": 13, "form": None, "tag": None, "agrees": 0.75},

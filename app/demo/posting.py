@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app import clock
 from app.demo import browsing
 from app.demo.browsing import Fact
 from app.demo.drawing import Draw
@@ -20,13 +21,14 @@ from app.mail import links, queueing
 from app.mail.leasing import Held
 from app.mail.models import Mail, MailVersion
 from app.mail.preparing import Preparing
+from app.mail.transporttype import Transport
 from app.outbox import Message
 from app.preferences import consenting, suppressing
 from app.preferences.models import Subscription, Topic
 
 GATEWAY = "Mozilla/5.0 (compatible; Barracuda Sentinel; +https://www.barracuda.example)"
 APPLE = "Mozilla/5.0"
-MESSAGES: sa.Table = Message.__table__  # type: ignore[assignment]
+MESSAGES: sa.Table = Message.__table__
 REFUSED = "550 5.1.1 The mailbox does not exist"
 FAREWELLS = {"may-we-stay-in-touch": 0.05, "still-moving-freight": 0.02}  # the share that unsubscribes
 
@@ -72,6 +74,14 @@ class Post:
         session.connection().execute(statement, rows)
         write(session, facts)
         return _parted(reactions)
+
+    def copy(self, session: Session, transport: Transport, most: int) -> None:
+        """Lay what was sent last into the mailbox, written by the product's own renderer."""
+        last = sa.select(Message).where(Message.state == "sent", Message.mail_id.is_not(None))
+        newest = session.scalars(last.order_by(Message.finished_at.desc(), Message.id.desc()).limit(most)).all()
+        for each in reversed(self.preparing.prepare(session, [Held(m.id, 1, "demo") for m in newest])):
+            with clock.at(each.message.finished_at or self.now):
+                transport.deliver(self.preparing.envelope(each))
 
     def react(self, session: Session, since: int) -> tuple[list[Fact], list[Farewell]]:
         """What readers will do with the mail that really left after message `since`."""

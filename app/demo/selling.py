@@ -87,7 +87,7 @@ class Floor:
         minutes = int(draw.skewed(12, 235)) if draw.happens(0.88) else int(draw.between(250, 900))
         answered = clocking.due_after(handoff.created_at, minutes, ZONE)
         is_fresh = handoff.created_at > self.now - 4 * DAY
-        if is_fresh and draw.happens(0.5):
+        if is_fresh and draw.happens(0.65):
             return  # still waits, some of them for too long
         act = ("accept", "reject", "recycle")[draw.place((70, 15, 15))]
         yield Plan(answered, act, handoff.id, handoff.lead_id)
@@ -115,7 +115,7 @@ class Floor:
             back = pacing.on_workday(plan.at + DAY * draw.whole(12, 75)).replace(
                 hour=8, minute=0, second=0, microsecond=0
             )
-            reason = "Not the right time"
+            reason = draw.pick(("Not the right time", "Not the right time", "No budget"))
             answering.recycle(session, plan.handoff_id, user, reason=reason, come_back_at=back, at=plan.at)
         return later, facts
 
@@ -128,15 +128,15 @@ class Floor:
             task = tasking.add(session, plan.lead_id, title=draw.pick(TASKS), owner_id=user, due_at=due, at=plan.at)
             if draw.happens(0.8):
                 later.append(Plan(due + timedelta(minutes=draw.whole(-200, 200)), "finish", task.id, plan.lead_id))
-        if draw.happens(0.6):
+        if draw.happens(0.68):
             booked = pacing.on_workday(plan.at + timedelta(hours=draw.whole(3, 90)))
             person = self.people.get(plan.lead_id)
             if booked < self.now:
                 facts.append(Fact(booked, "custom", "meeting_booked", person, {"minutes": 30, "kind": "Demo on site"}))
             won = pacing.on_workday(booked + DAY * draw.whole(3, 12))
             later.append(Plan(won, "opportunity", plan.handoff_id, plan.lead_id))
-            if draw.happens(0.55):
-                later.append(Plan(won + DAY * draw.whole(8, 30), "customer", plan.handoff_id, plan.lead_id))
+            if draw.happens(0.6):
+                later.append(Plan(won + DAY * draw.whole(4, 24), "customer", plan.handoff_id, plan.lead_id))
         return later, facts
 
     def progress(self, session: Session, plans: list[Plan], *, at: datetime) -> None:

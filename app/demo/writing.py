@@ -20,11 +20,11 @@ from app.tracking import recording, visitors
 from app.tracking.models import BODY_LANGUAGE, Event, Identity
 
 GIVEN = "given"
-EVENTS: sa.Table = Event.__table__  # type: ignore[assignment]
-SUBMISSIONS: sa.Table = Submission.__table__  # type: ignore[assignment]
-CONSENTS: sa.Table = Consent.__table__  # type: ignore[assignment]
-SUBSCRIPTIONS: sa.Table = Subscription.__table__  # type: ignore[assignment]
-LEAD_TAGS: sa.Table = LeadTag.__table__  # type: ignore[assignment]
+EVENTS: sa.Table = Event.__table__
+SUBMISSIONS: sa.Table = Submission.__table__
+CONSENTS: sa.Table = Consent.__table__
+SUBSCRIPTIONS: sa.Table = Subscription.__table__
+LEAD_TAGS: sa.Table = LeadTag.__table__
 
 
 def write(session: Session, facts: Iterable[Fact]) -> int:
@@ -71,9 +71,8 @@ def meet(session: Session, people: Sequence[Person], *, at: datetime) -> None:
         {"kind": "visitor", "token": visitors.new_token(), "lead_id": p.lead_id, "created_at": p.born} for p in people
     ]
     made = sorted(session.scalars(sa.insert(Identity).returning(Identity.id), browsers))
-    by_lead = dict(
-        session.execute(sa.select(Identity.lead_id, Identity.id).where(Identity.id.in_(made))).tuples().all()
-    )
+    found = session.execute(sa.select(Identity.lead_id, Identity.id).where(Identity.id.in_(made)))
+    by_lead = {lead_id: visitor_id for lead_id, visitor_id in found}
     for person in people:
         person.visitor_id = by_lead[person.lead_id]
 
