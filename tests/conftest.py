@@ -107,6 +107,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         yield kept
 
 
+@pytest.fixture
+def database_on_postgresql(postgres_database: Database) -> Database:
+    """The PostgreSQL database, emptied, for tests that start processes of their own on it."""
+    _empty(postgres_database)
+    return postgres_database
+
+
 def _empty(database: Database) -> None:
     """Delete what the last test left; TRUNCATE would take seconds, since it makes new files for every table and index."""
     tables = Base.metadata.sorted_tables
