@@ -99,8 +99,10 @@ def _condition(values: Mapping[str, str]) -> dict[str, Any]:
     kind = values["@rule"]
     type_ = ruling.RULES.get(kind)
     found: dict[str, Any] = {"rule": kind}
+    # what another kind was compared by means something else here: a score "is" 50 where a city "is" Basel
+    stale = {"op", "value"} if values.get("@was", kind) != kind else set()
     for setting, widget in (type_.Settings.widgets() if type_ else {}).items():
-        if setting in values:
+        if setting in values and setting not in stale:
             found[setting] = _typed(setting, widget, values)
     return found
 

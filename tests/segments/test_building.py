@@ -103,3 +103,11 @@ def test_an_unfinished_condition_is_kept_and_says_what_it_needs() -> None:
     assert rule == {"all": [building.NEW]}
     tree = building.drawn(building.settled(rule, KNOWN), "rule", KNOWN)
     assert tree.members[0].complaints
+
+
+def test_another_kind_of_condition_starts_with_its_own_comparison() -> None:
+    inputs = {"rule||@": "all", "rule|0|@was": "field", "rule|0|op": "is", "rule|0|value": "Basel"}
+
+    assert building.given(inputs | {"rule|0|@rule": "score"}, "rule") == {"all": [{"rule": "score"}]}
+    kept = building.given(inputs | {"rule|0|@rule": "field"}, "rule")
+    assert kept == {"all": [{"rule": "field", "op": "is", "value": "Basel"}]}
