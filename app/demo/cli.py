@@ -18,7 +18,7 @@ def demo(leads: int, as_json: bool) -> None:
     settings = web.settings()
     told = (lambda text: None) if as_json else (lambda text: click.echo(f"  {text}"))
     if not as_json:
-        click.echo("Filling the demonstration company Nordhafen; this takes about half a minute.")
+        click.echo("Filling the demonstration company Nordhafen; this takes about a minute.")
     try:
         found = filling.fill(database(), data=settings.data, base_url=settings.base_url, leads=leads, say=told)
     except filling.NotEmpty as problem:

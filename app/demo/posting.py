@@ -113,11 +113,10 @@ class Post:
             return
         delay = int(draw.skewed(240, 150_000))
         yield from self._seen("email_opened", person.browser, delay, message, key, person, sent)
-        if (
-            version
-            and version.links
-            and draw.happens(float(person.kind["clicks"]) / reads * (0.7 if is_quiet else 1.0))
-        ):
+        clicks = float(person.kind["clicks"]) * (
+            0.45 if message.campaign_id is None else 1.0
+        )  # newsletters are skimmed
+        if version and version.links and draw.happens(clicks / reads * (0.7 if is_quiet else 1.0)):
             yield from self._clicked(draw, version, message, key, person, sent, delay + draw.whole(8, 400))
         if draw.happens(FAREWELLS.get(key, 0.006)) and sent + timedelta(seconds=delay + 60) < self.now:
             topic = None if draw.happens(0.25) else "product-news"

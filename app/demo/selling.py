@@ -126,7 +126,7 @@ class Floor:
         if draw.happens(0.5):
             due = pacing.on_workday(plan.at + DAY * draw.whole(1, 9)).replace(hour=9, minute=0, second=0, microsecond=0)
             task = tasking.add(session, plan.lead_id, title=draw.pick(TASKS), owner_id=user, due_at=due, at=plan.at)
-            if draw.happens(0.8):
+            if due < self.now - 6 * DAY or draw.happens(0.5):  # nothing is forgotten for long
                 later.append(Plan(due + timedelta(minutes=draw.whole(-200, 200)), "finish", task.id, plan.lead_id))
         if draw.happens(0.68):
             booked = pacing.on_workday(plan.at + timedelta(hours=draw.whole(3, 90)))

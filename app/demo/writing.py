@@ -72,7 +72,7 @@ def meet(session: Session, people: Sequence[Person], *, at: datetime) -> None:
     ]
     made = sorted(session.scalars(sa.insert(Identity).returning(Identity.id), browsers))
     found = session.execute(sa.select(Identity.lead_id, Identity.id).where(Identity.id.in_(made)))
-    by_lead = {lead_id: visitor_id for lead_id, visitor_id in found}
+    by_lead = {row.lead_id: row.id for row in found}
     for person in people:
         person.visitor_id = by_lead[person.lead_id]
 
