@@ -35,6 +35,7 @@ rows = sa.Table(
     sa.Column("skips", sa.Boolean, nullable=False),
     sa.Column("why", Json),
     sa.Column("reason", sa.Text),
+    sa.Column("withdraws", sa.Boolean),  # whether the end also takes back the mail not yet sent
     sa.Column("hops", sa.BigInteger, nullable=False),
     prefixes=["TEMPORARY"],
 )
@@ -82,10 +83,20 @@ class Batch:
         """Let the leads here (that satisfy `where`, over `batch.rows`) go by a port; `skips` passes over the next step."""
         self._update(where, port=port, why=sa.null() if why is None else why, skips=skips)
 
-    def finish(self, state: str, reason: str | None = None, *, where: sa.ColumnElement[bool] | None = None) -> None:
-        """End the passage of the leads here: completed, converted, exited or failed (SEMANTICS 15)."""
+    def finish(
+        self,
+        state: str,
+        reason: str | None = None,
+        *,
+        where: sa.ColumnElement[bool] | None = None,
+        withdraws: bool = False,
+    ) -> None:
+        """End the passage of the leads here: completed, converted, exited or failed (SEMANTICS 15).
+
+        Mail the path has queued still leaves, unless the end `withdraws` it.
+        """
         self.has_ended = True
-        self._update(where, port="end", state=state, reason=reason)
+        self._update(where, port="end", state=state, reason=reason, withdraws=withdraws)
 
     def forget_ports(self) -> None:
         """Once journalled, those who ended here have no port any more, lest they be journalled again."""

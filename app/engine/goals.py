@@ -54,14 +54,16 @@ def _end(session: Session, version: Published, leads: sa.Select[Any], state: str
     count = claiming.claim_where(session, _inside(version, leads))
     if count:
         note = db.json_object("note", reason)
-        session.execute(sa.update(rows).values(state=state, reason=reason, port="end", why=note))
+        session.execute(sa.update(rows).values(state=state, reason=reason, port="end", why=note, withdraws=True))
         _journal_and_put_back(session, now)
     return count
 
 
 def _pull(session: Session, version: Published, goal_id: str, leads: sa.Select[Any], now: datetime) -> int:
     """Bring leads forward to a goal they have reached; each enrollment counts once."""
-    been = sa.select(Decision.enrollment_id).where(Decision.enrollment_id == Enrollment.id, Decision.step == goal_id)
+    been = sa.select(Decision.enrollment_id).where(
+        Decision.enrollment_id == Enrollment.id, Decision.step == goal_id, Decision.port.in_(["reached", "end"])
+    )
     prepare(session)
     waiting = sa.and_(_inside(version, leads), ~been.exists(), Enrollment.step != goal_id)
     count = claiming.claim_where(session, waiting)

@@ -14,11 +14,12 @@ from app.outbox import Message
 from app.tracking import recording
 
 _ENDED = rows.c.state.not_in(["moving", "resting"])
-_WITHDRAWN = {"exited": "exited", "converted": "goal_met"}
+_WITHDRAWN = {"exited": "exited", "converted": "goal_met", "merged": "duplicate"}
+_UNSENT = ["held", "ready", "deferred", "claimed"]  # a sender asks again, under a lock, before it begins with a claimed one
 
 
 def record(session: Session, now: datetime) -> None:
-    """Record `campaign_left` for the ended passages of the batch; cancel unsent mail of those that left early (SEMANTICS 22)."""
+    """Record `campaign_left` for the ended passages of the batch; cancel unsent mail of those whom a rule took out (SEMANTICS 22)."""
     ended = (
         sa.select(rows.c.lead_id, rows.c.campaign_id, rows.c.state, rows.c.reason, Campaign.key)
         .join(Campaign, Campaign.id == rows.c.campaign_id)
@@ -35,10 +36,10 @@ def record(session: Session, now: datetime) -> None:
         campaign_id=ended.c.campaign_id,
     )
     for state, reason in _WITHDRAWN.items():
-        passages = sa.select(rows.c.enrollment_id).where(rows.c.state == state)
+        passages = sa.select(rows.c.enrollment_id).where(rows.c.state == state, rows.c.withdraws)
         session.execute(
             sa.update(Message)
-            .where(Message.enrollment_id.in_(passages), Message.state.in_(["held", "ready", "deferred"]))
-            .values(state="cancelled", reason=reason, finished_at=now)
+            .where(Message.enrollment_id.in_(passages), Message.state.in_(_UNSENT))
+            .values(state="cancelled", reason=reason, finished_at=now, claimed_by=None, lease_until=None)
             .execution_options(synchronize_session=False)
         )

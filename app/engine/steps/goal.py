@@ -46,7 +46,7 @@ def run(batch: Batch, settings: Goal) -> None:
     if settings.then == "go_on":
         batch.leave("reached", where=reached, why=batch.seen(settings.rule, "goal reached"))
     else:
-        batch.finish("converted", "goal reached", where=reached)
+        batch.finish("converted", "goal reached", where=reached, withdraws=True)
     _record(batch)
     if settings.otherwise == "go_on":
         batch.leave("missed", why=batch.seen(settings.rule, "goal not reached"))
