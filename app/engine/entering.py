@@ -63,7 +63,8 @@ def _allowed(session: Session, version: Published, now: datetime) -> sa.Select[A
         Enrollment.campaign_id == version.campaign_id, Enrollment.lead_id == entrants.c.lead_id
     )
     if spec.re_entry.mode == "after_exit":
-        before = before.where(Enrollment.state == "active")
+        # whoever left at this very instant waits for the next: two campaigns may send leads to each other for ever
+        before = before.where(sa.or_(Enrollment.state == "active", Enrollment.finished_at >= now))
     elif spec.re_entry.mode == "after_days":
         recent = Enrollment.finished_at > now - timedelta(days=spec.re_entry.days)
         before = before.where(sa.or_(Enrollment.state == "active", recent))
@@ -121,7 +122,7 @@ def enter_matching(session: Session, version: Published, *, now: datetime) -> in
         if not spec.already or kind is None or kind.already is None or settings is None:
             continue
         leads = kind.already(settings).subquery()
-        at, occasion = sa.literal(now, Instant()), sa.literal(f"{spec.id}:already")
+        at, occasion = sa.literal(now, Instant()), sa.literal(f"{spec.id}:already:{version.id}")
         matching = sa.select(leads.c[0].label("lead_id"), at.label("at"), occasion.label("occasion")).distinct()
         count += enter(session, version, matching.subquery("matching"), now=now)
     return count

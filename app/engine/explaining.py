@@ -96,7 +96,7 @@ def _entry(session: Session, flow: Flow, passage: Enrollment, names: Names) -> s
     kind = TRIGGERS.get(spec.kind) if spec else None
     settings = parse(kind.settings, spec.settings)[0] if kind and spec else None
     what = f"{kind.label}: {kind.describe(settings, names)}" if kind and settings else trigger_id
-    if cause == "already":
+    if cause.startswith("already"):
         return f"Matched already when the campaign was published: {what}."
     return f"Entered by {what}."
 
