@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from pydantic import Field
 
-from app import clock
 from app.engine.batch import Batch, rows
 from app.engine.steptype import Arrival, Port, StepType
 from app.kinds import Complaint, Settings, Widget
@@ -19,7 +18,8 @@ from app.zones import instant, next_window, plus_days
 MODES = (("window", "a weekday and hour"), ("date", "a date"), ("field", "a date in a field"))
 PAST = (("continue", "continue at once"), ("skip", "skip the next step"), ("exit", "leave the campaign"))
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-FAR = timedelta(days=36_500)
+EMPTY = datetime(1, 1, 2, tzinfo=UTC)  # the due time of a field without a date
+EARLIEST, LATEST = date(1000, 1, 1), date(9000, 1, 1)  # “9999-12-31” means never, and no later day can be computed
 
 
 class WaitUntil(Settings):
@@ -81,20 +81,22 @@ def due(settings: WaitUntil, arrival: Arrival) -> datetime | None:
         return next_window(arrival.arrived_at, arrival.zone, settings.weekdays, settings.from_time, settings.to_time)
     if settings.mode == "date":
         assert settings.on_date is not None
-        return instant(datetime.combine(settings.on_date, settings.from_time), arrival.zone)
+        return _on(settings.on_date, settings.from_time, arrival)
     try:
         day = date.fromisoformat(str(arrival.value)[:10])
     except ValueError:
-        return clock.now() - FAR  # nothing to wait for: leaves by "empty" at once
-    return plus_days(
-        instant(datetime.combine(day, settings.from_time), arrival.zone), settings.offset_days, arrival.zone
-    )
+        return EMPTY
+    return plus_days(_on(day, settings.from_time, arrival), settings.offset_days, arrival.zone)
+
+
+def _on(day: date, at: time, arrival: Arrival) -> datetime:
+    return instant(datetime.combine(min(max(day, EARLIEST), LATEST), at), arrival.zone)
 
 
 def run(batch: Batch, settings: WaitUntil) -> None:
     over = rows.c.due_at <= batch.now
     if settings.mode == "field":
-        batch.leave("empty", where=rows.c.due_at < batch.now - FAR / 2)
+        batch.leave("empty", where=rows.c.due_at == EMPTY)
     if settings.mode != "window" and settings.if_past != "continue":
         past = sa.and_(over, rows.c.due_at < rows.c.arrived_at)
         if settings.if_past == "exit":
