@@ -65,8 +65,12 @@ def withdraw(
     source: str,
     at: datetime,
     evidence: dict[str, Any] | None = None,
+    because_of: Message | None = None,
 ) -> int:
-    """These leads want no more mail of the topic (None: none at all); their queued mail is cancelled; idempotent."""
+    """These leads want no more mail of the topic (None: none at all); their queued mail is cancelled; idempotent.
+
+    `because_of` is the mail whose link they used, which reports count it for.
+    """
     found = _topics(session, topic_key)
     topic = found[0] if topic_key is not None else None
     given, count = _materialised(session, _not_yet_out(leads, topic.id if topic else None))
@@ -86,6 +90,8 @@ def withdraw(
         subject=topic.key if topic else "*",
         at=at,
         props={"source": source},
+        message_id=because_of.id if because_of else None,
+        campaign_id=because_of.campaign_id if because_of else None,
     )
     return count
 

@@ -191,6 +191,15 @@ def test_one_click_unsubscribe_needs_no_cookie_no_token_and_no_second_page(
         assert session.scalars(sa.select(OptOut)).all() == []
 
 
+def test_an_unsubscribe_is_counted_for_the_mail_whose_link_was_used(
+    client: FlaskClient, sqlite_database: Database, message: int
+) -> None:
+    client.post(f"/u/{signing.token('unsubscribe', message)}")
+    with sqlite_database.read() as session:
+        left = session.scalars(sa.select(Event).where(Event.kind == "consent_withdrawn")).one()
+    assert left.message_id == message
+
+
 def test_one_click_also_comes_as_a_multipart_form(client: FlaskClient, sqlite_database: Database, message: int) -> None:
     data = {"List-Unsubscribe": "One-Click"}
     client.post(url("unsubscribe_url", message), data=data, content_type="multipart/form-data", forged=True)

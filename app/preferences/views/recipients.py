@@ -78,6 +78,7 @@ def unsubscribed(token: str) -> Response:
             source=ONE_CLICK if is_one_click else PAGE,
             at=clock.now(),
             evidence=_proof(),
+            because_of=asker.message,
         )
     return _page("unsubscribe", asker, token, done="all" if everything else "topic")
 
@@ -124,7 +125,19 @@ def _choose(asker: Asker, wanted: set[str]) -> None:
                 session(), asker.who, row.topic.key, source=CHOICES, at=clock.now(), evidence=_proof(), renew=True
             )
         elif row.topic.key not in wanted and row.state in {"given", "pending"}:
-            consenting.withdraw(session(), asker.who, row.topic.key, source=CHOICES, at=clock.now(), evidence=_proof())
+            _leave(asker, row.topic.key)
+
+
+def _leave(asker: Asker, topic_key: str | None) -> None:
+    consenting.withdraw(
+        session(),
+        asker.who,
+        topic_key,
+        source=CHOICES,
+        at=clock.now(),
+        evidence=_proof(),
+        because_of=asker.message,
+    )
 
 
 @blueprint.post("/p/<token>/rest")
@@ -147,7 +160,7 @@ def rest(token: str) -> Response:
 def farewell(token: str) -> Response:
     """No more mail of any kind."""
     asker = _asker("preferences", token)
-    consenting.withdraw(session(), asker.who, None, source=CHOICES, at=clock.now(), evidence=_proof())
+    _leave(asker, None)
     return _page("preferences", asker, token, done="all")
 
 
