@@ -64,8 +64,14 @@ def _database_url(text: str) -> str:
 
 
 def _mail_url(text: str) -> str:
-    if text.partition(":")[0] not in {"mailbox", "smtp", "smtps"}:
-        raise BadSetting(f"TRELLIS_MAIL_URL is {text!r}; write mailbox: or smtp://user:password@host:port.")
+    from app.mail.transporttype import TRANSPORTS  # only now: the settings are read before the rooms are
+
+    known = [scheme for kind in TRANSPORTS.load().values() for scheme in kind.schemes]
+    if text.partition(":")[0] not in known:
+        raise BadSetting(
+            f"TRELLIS_MAIL_URL is {text!r}; write mailbox: or smtp://user:password@host:port (it may start with "
+            f"{', '.join(known)})."
+        )
     return text
 
 

@@ -66,7 +66,7 @@ def _first_administrator(email: str, name: str, password: str) -> bool:
     try:
         with database().write() as session:
             return users.create_first(session, email=email, name=name, password=password) is not None
-    except IntegrityError:  # another process that starts at this moment made it, and printed its password
+    except (IntegrityError, users.BadUser):  # another process that starts at this moment made it, and told its password
         return False
 
 
