@@ -83,7 +83,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _examine() -> Iterator[Finding]:
-    for check in (_schema, _sqlite, _data, _key, _organisation, _engine, _outbox):
+    for check in (_schema, _sqlite, _data, _key, _organisation, _engine, _campaigns, _outbox):
         try:
             yield from check()
         except Exception as error:  # a check that cannot be made is a finding, too
@@ -139,6 +139,14 @@ def _engine() -> Iterator[Finding]:
         enrollments.state == "active", enrollments.due_at.is_not(None)
     )
     yield _lag("engine", due, "run flask serve, or look at its log")
+
+
+def _campaigns() -> Iterator[Finding]:
+    campaigns = table_named("campaigns").c
+    with database().read() as session:
+        set_aside = session.execute(sa.select(campaigns.name, campaigns.trouble).where(campaigns.trouble.is_not(None)))
+        sentences = [f"{name} cannot run: {trouble}" for name, trouble in set_aside]
+    yield "campaigns", not sentences, " ".join(sentences) or "all can run"
 
 
 def _outbox() -> Iterator[Finding]:

@@ -40,6 +40,7 @@ class Row:
     opened: int
     handed_over: int
     converted: int
+    trouble: str | None = None  # why the engine leaves it out for now
 
     @property
     def open_rate(self) -> str:
@@ -82,6 +83,7 @@ def _row(row: Any, leads: dict[int, Any], mails: dict[int, Any], handed: dict[in
         opened=of_mails.opened if of_mails else 0,
         handed_over=handed.get(campaign.id, 0),
         converted=of_leads.converted if of_leads else 0,
+        trouble=campaign.trouble,
     )
 
 

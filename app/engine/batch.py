@@ -21,7 +21,9 @@ from app.segments.ruletype import RuleContext
 rows = sa.Table(
     "batch",
     sa.MetaData(),
-    sa.Column("enrollment_id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True),
+    sa.Column(
+        "enrollment_id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True, autoincrement=False
+    ),
     sa.Column("lead_id", sa.BigInteger, nullable=False),
     sa.Column("campaign_id", sa.BigInteger, nullable=False),
     sa.Column("version_id", sa.BigInteger, nullable=False),

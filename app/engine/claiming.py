@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.engine import isolating
 from app.engine.batch import rows
 from app.engine.models import Campaign, Enrollment
 
@@ -17,8 +18,10 @@ ACTIVE: sa.ColumnClause[str] = sa.literal_column(
 
 
 def claim(session: Session, *, now: datetime, limit: int, buckets: range | None = None) -> int:
-    """Move up to `limit` due enrollments of live campaigns into the batch, longest due first; how many."""
-    of_live = (Enrollment.campaign_id + 0).in_(_live())  # + 0: by the index of campaigns SQLite would read them all
+    """Move up to `limit` due enrollments of campaigns that run into the batch, longest due first; how many."""
+    of_live = (Enrollment.campaign_id + 0).in_(
+        sa.select(Campaign.id).where(isolating.available(now))
+    )  # + 0: by the index of campaigns SQLite would read them all
     due = (
         _picked()
         .where(Enrollment.state == ACTIVE, Enrollment.due_at <= now, of_live)
@@ -34,11 +37,8 @@ def claim_where(session: Session, condition: sa.ColumnElement[bool]) -> int:
     chosen = _picked().where(
         Enrollment.state == ACTIVE, condition, Enrollment.id.not_in(sa.select(rows.c.enrollment_id))
     )
-    return _take(session, chosen.with_for_update(skip_locked=True, of=Enrollment))
-
-
-def _live() -> sa.Select[Any]:
-    return sa.select(Campaign.id).where(Campaign.state == "live")
+    # waits for who is on the move: a goal that passed over them would never be looked for again
+    return _take(session, chosen.with_for_update(of=Enrollment))
 
 
 def _picked() -> sa.Select[Any]:

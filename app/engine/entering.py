@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.db import BUCKETS, Instant
+from app.engine import locking
 from app.engine.catalog import TRIGGERS
 from app.engine.models import Campaign, Enrollment
 from app.engine.versions import Published
@@ -20,7 +21,7 @@ from app.tracking import recording
 entrants = sa.Table(
     "entrants",
     sa.MetaData(),
-    sa.Column("lead_id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True),
+    sa.Column("lead_id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True, autoincrement=False),
     sa.Column("at", Instant, nullable=False),
     sa.Column("occasion", sa.Text, nullable=False),
     prefixes=["TEMPORARY"],
@@ -115,6 +116,7 @@ def _enroll(session: Session, version: Published) -> int:
 
 def enter_matching(session: Session, version: Published, *, now: datetime) -> int:
     """Let in, at publishing, the leads that match a trigger already, where its author asked for that (SEMANTICS 12)."""
+    locking.alone(session)
     count = 0
     for spec in version.flow.spec.triggers:
         kind = TRIGGERS.get(spec.kind)

@@ -15,7 +15,12 @@ from app.tracking import recording
 
 _ENDED = rows.c.state.not_in(["moving", "resting"])
 _WITHDRAWN = {"exited": "exited", "converted": "goal_met", "merged": "duplicate"}
-_UNSENT = ["held", "ready", "deferred", "claimed"]  # a sender asks again, under a lock, before it begins with a claimed one
+_UNSENT = [
+    "held",
+    "ready",
+    "deferred",
+    "claimed",
+]  # a sender asks again, under a lock, before it begins with a claimed one
 
 
 def record(session: Session, now: datetime) -> None:

@@ -24,6 +24,9 @@ class Campaign(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     paused_at: Mapped[datetime | None]
+    trouble: Mapped[str | None]  # why the engine leaves it out for now
+    try_again_at: Mapped[datetime | None]
+    missed_from: Mapped[Ref | None]  # the first event it has not seen, since it paused or was in trouble
 
 
 class Version(Base):

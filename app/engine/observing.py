@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.db import Instant, Json
-from app.engine import entering, goals, versions
+from app.engine import entering, goals, isolating, locking, versions
 from app.engine.catalog import TRIGGERS
-from app.engine.models import Enrollment
+from app.engine.models import Campaign, Enrollment
 from app.engine.versions import Published
 from app.kinds import parse
 from app.scoring import scoring
@@ -23,7 +24,7 @@ IS_NEW = sa.text("events.is_new")  # word for word as the partial index has it
 seen = sa.Table(
     "observed",
     sa.MetaData(),
-    sa.Column("id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True),
+    sa.Column("id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True, autoincrement=False),
     sa.Column("lead_id", sa.BigInteger),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
@@ -37,23 +38,58 @@ seen = sa.Table(
 
 
 def observe(session: Session, *, now: datetime, limit: int) -> int:
-    """Observe up to `limit` new events that happened by `now`; how many."""
-    count = _take(session, now, limit)
-    if not count:
+    """Observe up to `limit` new events that happened by `now`, and what campaigns missed; how many.
+
+    One process at a time: two that let in the same lead for two events would let it in twice.
+    """
+    if not locking.try_alone(session):
         return 0
+    missed = _catch_up(session, now, limit)
+    count = _take(session, sa.and_(IS_NEW, Event.at <= now), limit)
+    if not count:
+        return missed
     scoring.score_events(session, sa.select(seen.c.id), now=now)
-    touched = sa.select(seen.c.lead_id).where(seen.c.lead_id.is_not(None)).distinct()
-    refreshing.refresh(session, now=now, touched=touched)
-    for version in versions.live(session):
-        if version.is_current:
-            _enter(session, version, now)
-        _wake(session, version, now)
-        goals.look(session, version, touched, seen, now=now)
+    refreshing.refresh(session, now=now, touched=_touched())
+    for version in versions.live(session, now=now):
+        isolating.attempt(session, version.campaign_id, partial(_look, session, version, now), now=now)
+    isolating.note_missed(session, sa.select(sa.func.min(seen.c.id)).scalar_subquery(), now)
     session.execute(sa.update(Event).where(Event.id.in_(sa.select(seen.c.id))).values(is_new=False))
+    return missed + count
+
+
+def _touched() -> sa.Select[Any]:
+    return sa.select(seen.c.lead_id).where(seen.c.lead_id.is_not(None)).distinct()
+
+
+def _look(session: Session, version: Published, now: datetime) -> None:
+    """What the events at hand mean for one version: who comes in, who goes on, who must leave."""
+    if version.is_current:
+        _enter(session, version, now)
+    _wake(session, version, now)
+    goals.look(session, version, _touched(), seen, now=now)
+
+
+def _catch_up(session: Session, now: datetime, limit: int) -> int:
+    """Show campaigns that paused or were in trouble, and run again, the events they have missed; how many."""
+    behind = sa.select(Campaign).where(Campaign.missed_from.is_not(None), isolating.available(now))
+    return sum(_show_missed(session, campaign, now, limit) for campaign in session.scalars(behind).all())
+
+
+def _show_missed(session: Session, campaign: Campaign, now: datetime, limit: int) -> int:
+    count = _take(session, sa.and_(Event.id >= campaign.missed_from, Event.is_new.is_(False)), limit)
+
+    def look() -> None:
+        for version in versions.of(session, campaign.id):
+            _look(session, version, now)
+
+    if isolating.attempt(session, campaign.id, look, now=now):
+        last = session.scalar(sa.select(sa.func.max(seen.c.id)))
+        campaign.missed_from = None if last is None or count < limit else last + 1
+        session.flush()
     return count
 
 
-def _take(session: Session, now: datetime, limit: int) -> int:
+def _take(session: Session, which: sa.ColumnElement[bool], limit: int) -> int:
     session.execute(sa.schema.CreateTable(seen, if_not_exists=True))
     session.execute(sa.delete(seen))
     new = (
@@ -69,7 +105,7 @@ def _take(session: Session, now: datetime, limit: int) -> int:
             Event.campaign_id,
         )
         .join(Identity, Identity.id == Event.identity_id)
-        .where(IS_NEW, Event.at <= now)
+        .where(which)
         .order_by(Event.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.db import Instant
-from app.engine import journal, versions
+from app.engine import isolating, journal, versions
 from app.engine.batch import Batch, rows
 from app.engine.graph import Flow, Step
 from app.engine.steptype import Arrival
@@ -26,8 +27,14 @@ _moving = rows.c.state == "moving"
 def run(session: Session, *, now: datetime) -> int:
     """Move every lead of the batch as far as it goes now; the number of step runs."""
     count = 0
-    while version_id := session.scalar(sa.select(rows.c.version_id).where(_moving).limit(1)):
+
+    def work(version_id: int) -> None:
+        nonlocal count
         count += _run_version(session, versions.get(session, version_id), now)
+
+    while found := session.execute(sa.select(rows.c.version_id, rows.c.campaign_id).where(_moving).limit(1)).first():
+        if not isolating.attempt(session, found.campaign_id, partial(work, found.version_id), now=now):
+            session.execute(sa.delete(rows).where(rows.c.version_id == found.version_id))  # they stay where they were
     return count
 
 

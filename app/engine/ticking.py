@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app import clock
 from app.db import Database
-from app.engine import claiming, leaving, observing, running
+from app.engine import claiming, isolating, leaving, observing, running
 from app.engine.batch import prepare
 
 BATCH = 5_000  # leads or events in one transaction; locks stay short on SQLite, statements stay few
@@ -34,6 +34,8 @@ def tick(database: Database, now: datetime, *, batch: int = BATCH, buckets: rang
             report = _move_all(database, now, batch, buckets, report)
             if report == before:
                 break
+        with database.write() as session:
+            isolating.absolve(session, now)
     return report
 
 

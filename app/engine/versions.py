@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.engine import graph
+from app.engine import graph, isolating
 from app.engine.graph import Flow
-from app.engine.models import Campaign, Version
+from app.engine.models import Campaign, Enrollment, Version
 
 _KEPT = 512
 _flows: dict[tuple[int, int, datetime], Flow] = {}
@@ -29,14 +30,28 @@ class Published:
     flow: Flow
 
 
-def live(session: Session) -> list[Published]:
-    """The current versions of live campaigns, and older ones that still have leads inside."""
-    return _read(session, Campaign.state == "live")
+def live(session: Session, *, now: datetime) -> list[Published]:
+    """The current versions of campaigns that run, and older ones that still have leads inside.
+
+    A campaign with a version that cannot be read is set aside.
+    """
+    found: list[Published] = []
+    for row in _rows(session, sa.and_(_peopled(), Campaign.missed_from.is_(None), isolating.available(now))):
+        try:
+            found.append(_published(session, row))
+        except ValueError as error:
+            isolating.set_aside(session, row.campaign_id, error, now=now)
+    return found
+
+
+def of(session: Session, campaign_id: int) -> list[Published]:
+    """The versions of one campaign that matter. Raises ValueError if one cannot be read any more."""
+    return [_published(session, row) for row in _rows(session, sa.and_(_peopled(), Campaign.id == campaign_id))]
 
 
 def get(session: Session, version_id: int) -> Published:
-    """One version, whatever its campaign's state."""
-    return _read(session, Version.id == version_id)[0]
+    """One version, whatever its campaign's state. Raises ValueError if it cannot be read any more."""
+    return next(_published(session, row) for row in _rows(session, Version.id == version_id))
 
 
 def forget() -> None:
@@ -44,12 +59,24 @@ def forget() -> None:
     _flows.clear()
 
 
-def _read(session: Session, condition: sa.ColumnElement[bool]) -> list[Published]:
+def _peopled() -> sa.ColumnElement[bool]:
+    inside = sa.select(Enrollment.id).where(
+        Enrollment.version_id == Version.id, Enrollment.state == sa.literal_column("'active'")
+    )
+    return sa.or_(Campaign.version_id == Version.id, inside.correlate(Version).exists())
+
+
+def _published(session: Session, row: sa.Row[Any]) -> Published:
+    flow = _flow(session, row)
+    return Published(row.id, row.campaign_id, row.key, row.version_id == row.id, row.since, flow)
+
+
+def _rows(session: Session, condition: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
     first = sa.select(Version.campaign_id, sa.func.min(Version.published_at).label("since")).group_by(
         Version.campaign_id
     )
     first_of = first.subquery()
-    found = session.execute(
+    return session.execute(
         sa.select(
             Version.id, Version.campaign_id, Campaign.key, Campaign.version_id, Version.published_at, first_of.c.since
         )
@@ -58,10 +85,6 @@ def _read(session: Session, condition: sa.ColumnElement[bool]) -> list[Published
         .where(condition)
         .order_by(Version.campaign_id, Version.number)
     ).all()
-    return [
-        Published(row.id, row.campaign_id, row.key, row.version_id == row.id, row.since, _flow(session, row))
-        for row in found
-    ]
 
 
 def _flow(session: Session, row: sa.Row[Any]) -> Flow:

@@ -8,14 +8,13 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import Database
-from app.engine import entering, versions
-from app.engine.models import Campaign, Decision, Enrollment, Version
-from app.engine.ticking import tick
+from app.engine import entering, observing, versions
+from app.engine.models import Campaign, Version
 from app.leads import updating
 from app.outbox import Message
 from tests import factories
 from tests.conftest import NOW
-from tests.engine.test_flows import DAY, GOAL, HOUR, MAIL, TAGGED, WAIT, World
+from tests.engine.test_flows import DAY, HOUR, MAIL, TAGGED, WAIT, World
 
 
 def states_of_mail(world: World) -> list[str]:
@@ -95,3 +94,99 @@ def test_two_campaigns_that_send_leads_to_each_other_do_so_once_a_tick(database:
         factories.campaign(session, to("nurture"), key="second")
     world.enter()
     assert world.where() == [("completed", "s1")] * 2
+
+
+def published(world: World) -> dict[str, Any]:
+    with world.database.read() as session:
+        return session.scalars(sa.select(Version.flow).where(Version.campaign_id == world.campaign.id)).one()
+
+
+def rewrite(world: World, flow: dict[str, Any]) -> None:
+    """As if an older release, or a hand in the database, had written the version."""
+    versions.forget()
+    with world.database.write() as session:
+        session.execute(sa.update(Version).where(Version.campaign_id == world.campaign.id).values(flow=flow))
+
+
+def troubles(world: World) -> list[str | None]:
+    with world.database.read() as session:
+        return list(session.scalars(sa.select(Campaign.trouble).order_by(Campaign.id)))
+
+
+def beside(world: World) -> Campaign:
+    """A second, healthy campaign."""
+    with world.database.write() as session:
+        return factories.campaign(session, factories.flow(MAIL), key="second")
+
+
+def enter_both(world: World, other: Campaign, at: Any) -> None:
+    with world.database.write() as session:
+        factories.request(session, other, world.leads, at=at)
+    world.enter(at)
+
+
+BROKEN = [
+    factories.flow({"kind": "no_such_step"}),
+    factories.flow({"kind": "send_email", "settings": {"mail": "no-such-mail"}}),
+    factories.flow(WAIT, exits=[{"rule": {"rule": "no_such_rule"}, "reason": "x"}]),
+    {"steps": "no flow at all"},
+]
+
+
+@pytest.mark.parametrize("flow", BROKEN, ids=["step", "mail", "rule", "shape"])
+def test_a_campaign_that_cannot_run_is_set_aside_with_its_reason_and_the_others_go_on(
+    database: Database, flow: dict[str, Any]
+) -> None:
+    world = World(database, factories.flow(MAIL), count=2)
+    other, whole = beside(world), published(world)
+    rewrite(world, flow)
+    enter_both(world, other, NOW + HOUR)
+    trouble = troubles(world)
+    assert trouble[0] and trouble[1] is None
+    assert len(world.messages()) == 2
+    rewrite(world, whole)
+    world.settle(NOW + 2 * HOUR)
+    assert troubles(world) == [None, None]
+    assert sorted(state for state, _ in world.where()) == ["completed"] * 4
+    assert len(world.messages()) == 4
+
+
+def test_what_happened_during_a_pause_counts_when_the_campaign_goes_on(database: Database) -> None:
+    awaits = {"kind": "wait_for_event", "settings": {"event": "email_clicked", "forever": True}}
+    awaits["next"] = {"happened": "end"}
+    world = World(database, factories.flow(awaits, exits=[{"rule": TAGGED, "reason": "is a customer"}]), count=3)
+    with database.write() as session:
+        factories.request(session, world.campaign, world.leads[:2])
+    world.settle(NOW)
+    with database.write() as session:
+        session.execute(sa.update(Campaign).values(state="paused"))
+    world.does(world.leads[0], "email_clicked", "welcome", NOW + HOUR)
+    world.tag(world.leads[1], NOW + HOUR)
+    with database.write() as session:
+        factories.request(session, world.campaign, world.leads[2:], at=NOW + HOUR)
+    world.settle(NOW + HOUR)
+    assert [state for state, _ in world.where()] == ["active", "active"]
+    with database.write() as session:
+        session.execute(sa.update(Campaign).values(state="live"))
+    world.settle(NOW + DAY)
+    assert [state for state, _ in world.where()] == ["completed", "exited", "active"]
+    assert world.settle(NOW + DAY).events == 0
+
+
+def test_two_engines_let_a_lead_in_once(database_on_postgresql: Database) -> None:
+    trigger = {"id": "t1", "kind": "event_seen", "settings": {"event": "custom"}}
+    world = World(database_on_postgresql, factories.flow(WAIT, triggers=[trigger]), count=1)
+    world.does(world.leads[0], "custom", "one", NOW)
+    world.does(world.leads[0], "custom", "two", NOW)
+    with world.database.write() as first, world.database.write() as second:
+        observing.observe(first, now=NOW, limit=1)
+        observing.observe(second, now=NOW, limit=1)
+    world.settle(NOW)
+    assert world.where() == [("active", "s1")]
+
+
+def test_the_list_of_campaigns_says_which_cannot_run_and_why(sqlite_database: Database, sign_in: Any) -> None:
+    world = World(sqlite_database, factories.flow(MAIL), count=1)
+    rewrite(world, BROKEN[1])
+    world.enter()
+    assert "no mail with the key “no-such-mail”" in sign_in("marketer").get("/campaigns").text
