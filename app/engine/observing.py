@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.db import Instant, Json
-from app.engine import entering, goals, isolating, locking, versions
+from app.engine import entering, goals, isolating, locking, settling, versions
 from app.engine.catalog import TRIGGERS
 from app.engine.models import Campaign, Enrollment
 from app.engine.versions import Published
@@ -48,6 +48,7 @@ def observe(session: Session, *, now: datetime, limit: int) -> int:
     count = _take(session, sa.and_(IS_NEW, Event.at <= now), limit)
     if not count:
         return missed
+    settling.settle(session, seen, now=now)
     scoring.score_events(session, sa.select(seen.c.id), now=now)
     refreshing.refresh(session, now=now, touched=_touched())
     for version in versions.live(session, now=now):
