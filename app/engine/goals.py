@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import db
-from app.engine import claiming, leaving
-from app.engine.batch import prepare, rows
+from app.engine import claiming, journal, leaving
+from app.engine.batch import Batch, prepare, rows
+from app.engine.claiming import ACTIVE
+from app.engine.graph import Flow, Step
 from app.engine.models import Decision, Enrollment
 from app.engine.versions import Published
 from app.segments import ruling
@@ -22,14 +24,71 @@ def look(session: Session, version: Published, touched: sa.Select[Any], seen: sa
     count = 0
     if spec.on_unsubscribe == "exit":
         count += _end(session, version, _unsubscribed(seen, spec.topic), "exited", "unsubscribed", now)
-    for rule in spec.exits:
-        count += _end(session, version, _matching(session, rule.rule, touched, now), "exited", rule.reason, now)
-    if spec.audience and spec.audience_mode in {"exit", "either"}:
-        left = _matching(session, {"none": [spec.audience]}, touched, now)
-        count += _end(session, version, left, "exited", "left the audience", now)
+    for rule, reason in _exits(version.flow):
+        count += _end(session, version, _matching(session, rule, touched, now), "exited", reason, now)
     for goal in version.flow.goals:
-        count += _pull(session, version, goal.id, _matching(session, goal.settings.rule, touched, now), now)  # type: ignore[attr-defined]
+        count += _pull(session, version, goal.id, _matching(session, _rule(goal), touched, now), now)
     return count
+
+
+def look_again(session: Session, version: Published, *, now: datetime) -> int:
+    """Among all inside, whom the passing of time alone has brought under a goal or an exit."""
+    touched = sa.select(Enrollment.lead_id).where(Enrollment.version_id == version.id, Enrollment.state == ACTIVE)
+    count = 0
+    for rule, reason in _exits(version.flow):
+        if ruling.drifts(rule):
+            count += _end(session, version, _matching(session, rule, touched, now), "exited", reason, now)
+    for goal in version.flow.goals:
+        if ruling.drifts(_rule(goal)):
+            count += _pull(session, version, goal.id, _matching(session, _rule(goal), touched, now), now)
+    return count
+
+
+def drift(flow: Flow) -> bool:
+    """Whether `look_again` has anything to look for."""
+    return any(ruling.drifts(rule) for rule in [*(r for r, _ in _exits(flow)), *map(_rule, flow.goals)])
+
+
+def hold(batch: Batch, flow: Flow) -> None:
+    """Once more before a mail is owed: whoever must be out ends here, whoever is at a goal goes there (SEMANTICS 10)."""
+    for rule, reason in _exits(flow):
+        batch.finish("exited", reason, where=batch.matching(rule), withdraws=True)
+    if batch.has_ended:
+        _journal_here(batch)
+    for goal in flow.goals:
+        reached = sa.and_(batch.matching(_rule(goal)), ~_been(rows.c.enrollment_id, goal.id))
+        batch.leave("goal", where=reached, why=db.json_object("note", "goal reached"))
+        _put_at(batch, goal.id)
+
+
+def _journal_here(batch: Batch) -> None:
+    journal.write(batch.session, batch.version_id, batch.step.id, batch.now)
+    batch.forget_ports()
+
+
+def _put_at(batch: Batch, goal_id: str) -> None:
+    journal.write(batch.session, batch.version_id, batch.step.id, batch.now)
+    going = sa.and_(rows.c.version_id == batch.version_id, rows.c.step == batch.step.id, rows.c.port == "goal")
+    there = {"step": goal_id, "visit": rows.c.visit + 1, "arrived_at": batch.now, "due_at": None}
+    batch.session.execute(sa.update(rows).where(going).values(**there, port=None, why=sa.null()))
+
+
+def _exits(flow: Flow) -> list[tuple[dict[str, Any], str]]:
+    """The rules that take leads out, with their reasons."""
+    exits = [(exit.rule, exit.reason) for exit in flow.spec.exits]
+    if flow.spec.audience and flow.spec.audience_mode in {"exit", "either"}:
+        exits.append(({"none": [flow.spec.audience]}, "left the audience"))
+    return exits
+
+
+def _rule(goal: Step) -> dict[str, Any]:
+    return goal.settings.rule  # type: ignore[attr-defined, no-any-return]
+
+
+def _been(enrollment_id: sa.ColumnElement[Any], goal_id: str) -> sa.Exists:
+    """Whether the passage has reached the goal before: it counts once."""
+    of_it = sa.and_(Decision.enrollment_id == enrollment_id, Decision.step == goal_id)
+    return sa.exists().where(of_it, Decision.port.in_(["reached", "end"]))
 
 
 def _unsubscribed(seen: sa.Table, topic: str | None) -> sa.Select[Any]:
@@ -50,8 +109,13 @@ def _inside(version: Published, leads: sa.Select[Any]) -> sa.ColumnElement[bool]
 
 
 def _end(session: Session, version: Published, leads: sa.Select[Any], state: str, reason: str, now: datetime) -> int:
+    return end(session, _inside(version, leads), state, reason, now)
+
+
+def end(session: Session, which: sa.ColumnElement[bool], state: str, reason: str, now: datetime) -> int:
+    """End the active passages that satisfy a condition, wherever they stand; how many."""
     prepare(session)
-    count = claiming.claim_where(session, _inside(version, leads))
+    count = claiming.claim_where(session, which)
     if count:
         note = db.json_object("note", reason)
         session.execute(sa.update(rows).values(state=state, reason=reason, port="end", why=note, withdraws=True))
@@ -61,11 +125,8 @@ def _end(session: Session, version: Published, leads: sa.Select[Any], state: str
 
 def _pull(session: Session, version: Published, goal_id: str, leads: sa.Select[Any], now: datetime) -> int:
     """Bring leads forward to a goal they have reached; each enrollment counts once."""
-    been = sa.select(Decision.enrollment_id).where(
-        Decision.enrollment_id == Enrollment.id, Decision.step == goal_id, Decision.port.in_(["reached", "end"])
-    )
     prepare(session)
-    waiting = sa.and_(_inside(version, leads), ~been.exists(), Enrollment.step != goal_id)
+    waiting = sa.and_(_inside(version, leads), ~_been(Enrollment.__table__.c.id, goal_id), Enrollment.step != goal_id)
     count = claiming.claim_where(session, waiting)
     if count:
         session.execute(

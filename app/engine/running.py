@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.db import Instant
-from app.engine import isolating, journal, versions
+from app.engine import goals, isolating, journal, versions
 from app.engine.batch import Batch, rows
 from app.engine.graph import Flow, Step
 from app.engine.steptype import Arrival
@@ -53,6 +53,8 @@ def _run_step(session: Session, version: Published, step: Step, now: datetime) -
     batch = Batch(session, now=now, version_id=version.id, step=step, campaign_key=version.campaign_key)
     if step.type.due is not None:
         _derive_due(batch, version.flow)
+    if step.type.owes:
+        goals.hold(batch, version.flow)
     if step.type.run is not None:
         step.type.run(batch, step.settings)
     elif step.type.waits:

@@ -63,6 +63,7 @@ class StepType:
     rules: Callable[[Any], list[dict[str, Any]]] = lambda settings: []  # the rules inside, for lint and "used by"
     keys: Callable[[Any], list[tuple[str, str]]] = lambda settings: []  # what it refers to: ("mail", "welcome")
     is_goal: bool = False
+    owes: bool = False  # something leaves the house: goals and exits are asked once more before it
     help: str = ""
 
     @property

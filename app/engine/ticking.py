@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app import clock
 from app.db import Database
-from app.engine import claiming, isolating, leaving, observing, running
+from app.engine import claiming, drifting, isolating, leaving, observing, running
 from app.engine.batch import prepare
 
 BATCH = 5_000  # leads or events in one transaction; locks stay short on SQLite, statements stay few
@@ -28,6 +28,8 @@ def tick(database: Database, now: datetime, *, batch: int = BATCH, buckets: rang
     """Do all that is due at `now`; running it again at the same time does nothing."""
     report = TickReport()
     with clock.at(now):
+        with database.write() as session:
+            drifting.look(session, now=now)
         for _ in range(ROUNDS):
             before = report
             report = _observe_all(database, now, batch, report)

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 
 from app.db import Database
 from app.engine import entering, observing, versions
-from app.engine.models import Campaign, Version
-from app.leads import updating
+from app.engine.models import Campaign, Enrollment, Version
+from app.leads import erasing, merging, updating
 from app.outbox import Message
 from tests import factories
 from tests.conftest import NOW
-from tests.engine.test_flows import DAY, HOUR, MAIL, TAGGED, WAIT, World
+from tests.engine.test_flows import DAY, GOAL, HOUR, MAIL, TAGGED, WAIT, World
 
 
 def states_of_mail(world: World) -> list[str]:
@@ -190,3 +190,85 @@ def test_the_list_of_campaigns_says_which_cannot_run_and_why(sqlite_database: Da
     rewrite(world, BROKEN[1])
     world.enter()
     assert "no mail with the key “no-such-mail”" in sign_in("marketer").get("/campaigns").text
+
+
+def test_rule_27_of_two_passages_in_one_campaign_the_furthest_lives_on(database: Database) -> None:
+    world = World(database, factories.flow(WAIT, MAIL, WAIT, re_entry={"mode": "after_exit"}), count=3)
+    first, second, third = world.leads
+    with database.write() as session:
+        factories.request(session, world.campaign, [second])
+    world.settle(NOW)
+    world.settle(NOW + 2 * DAY)
+    with database.write() as session:
+        factories.request(session, world.campaign, [first], at=NOW + 2 * DAY)
+    world.settle(NOW + 2 * DAY)
+    with database.write() as session:
+        merging.merge(session, first, second, user_id=None, at=NOW + 3 * DAY)
+        merging.merge(session, third, first, user_id=None, at=NOW + 3 * DAY)
+    world.settle(NOW + 3 * DAY)
+    with database.read() as session:
+        asked = sa.select(Enrollment.lead_id, Enrollment.bucket, Enrollment.state, Enrollment.step)
+        found = sorted(tuple(row) for row in session.execute(asked))
+    assert found == [(third, third % 64, "active", "s3"), (third, third % 64, "merged", "s1")]
+    world.settle(NOW + 9 * DAY)
+    assert states_of_mail(world) == ["ready"]
+
+
+def test_rule_27_merged_records_that_matched_alike_at_publishing_leave_nobody_behind(database: Database) -> None:
+    trigger = {"id": "t1", "kind": "score_reached", "already": True, "settings": {"points": 0}}
+    world = World(database, factories.flow(WAIT, triggers=[trigger]), count=3)
+    with database.write() as session:
+        entering.enter_matching(session, versions.get(session, world.campaign.version_id or 0), now=NOW)
+        for other in world.leads[1:]:
+            merging.merge(session, world.leads[0], other, user_id=None, at=NOW)
+    world.settle(NOW)
+    assert sorted(state for state, _ in world.where()) == ["active", "merged", "merged"]
+
+
+def test_rule_28_an_erased_lead_is_inside_no_campaign(database: Database) -> None:
+    world = World(database, factories.flow(MAIL, WAIT), count=2)
+    world.enter()
+    with database.write() as session:
+        erasing.erase(session, world.leads[0], at=NOW + HOUR)
+        assert factories.states(session) == {"exited": 1, "active": 1}
+    world.settle(NOW + 3 * DAY)
+    assert [state for state, _ in world.where()] == ["exited", "completed"]
+
+
+TAG = {"kind": "add_tag", "settings": {"tag": "customer"}}
+
+
+def test_rule_10_an_exit_holds_in_the_transaction_that_would_queue_a_mail(database: Database) -> None:
+    world = World(database, factories.flow(TAG, MAIL, exits=[{"rule": TAGGED, "reason": "is a customer"}]), count=2)
+    world.enter()
+    assert world.where() == [("exited", "s2")] * 2
+    assert world.messages() == []
+    assert world.ports(world.leads[0]) == [("s1", "out"), ("s2", "end")]
+
+
+def test_rule_10_a_goal_holds_in_the_transaction_that_would_queue_a_mail(database: Database) -> None:
+    flow = factories.flow(TAG, MAIL)
+    flow["steps"].append(GOAL)
+    world = World(database, flow, count=2)
+    world.enter()
+    assert world.where() == [("converted", "goal")] * 2
+    assert world.messages() == []
+    assert world.ports(world.leads[0]) == [("s1", "out"), ("s2", "goal"), ("goal", "end")]
+
+
+DRIFTING = {"none": [{"rule": "visited", "path": "/pricing", "when": "within", "days": 30}]}
+
+
+@pytest.mark.parametrize("by", ["exit", "goal"])
+def test_rule_10_time_alone_brings_leads_under_an_exit_or_a_goal(database: Database, by: str) -> None:
+    flow = factories.flow({"kind": "wait", "settings": {"amount": 60, "unit": "days"}}, exits=[])
+    if by == "exit":
+        flow["exits"] = [{"rule": DRIFTING, "reason": "is quiet"}]
+    else:
+        flow["steps"].append({**GOAL, "settings": {"rule": DRIFTING}})
+    world = World(database, flow, count=1)
+    world.does(world.leads[0], "page_viewed", "/pricing", NOW)
+    world.enter()
+    assert world.where() == [("active", "s1")]
+    world.settle(NOW + 40 * DAY)
+    assert [state for state, _ in world.where()] == ["exited" if by == "exit" else "converted"]

@@ -51,6 +51,7 @@ STEP = StepType(
     settings=SendEmail,
     describe=describe,
     run=run,
+    owes=True,
     ports=lambda settings: (Port("out", "Sent"), Port("not_sent", "Not sent", optional=True)),
     keys=lambda settings: [("mail", settings.mail)],
     help="Marketing mail goes only to leads who agreed to its topic. Draw the path “Not sent” to treat the others apart.",
