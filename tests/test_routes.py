@@ -37,6 +37,7 @@ PUBLIC = {
     "capture_public.landing_page",
     "capture_public.submit",
     "capture_public.thanks",
+    "favicon",
     "mail_recipients.click",
     "mail_recipients.in_browser",
     "mail_recipients.opened",

@@ -6,7 +6,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from flask import Flask, Response, current_app, request, url_for
+from flask import Flask, Response, current_app, redirect, request, url_for
+from werkzeug import Response as BaseResponse
 
 
 def asset(name: str) -> str:
@@ -27,6 +28,15 @@ def _digest(path: Path, _changed: int, _size: int) -> str:
 def install(app: Flask) -> None:
     app.jinja_env.globals["asset"] = asset
     app.after_request(_let_keep)
+    app.add_url_rule("/favicon.ico", "favicon", _favicon)
+
+
+def _favicon() -> BaseResponse:
+    """For documents that name no icon of their own, as mails in the browser do; browsers ask for it by this name."""
+    return redirect(asset("icon.svg"))
+
+
+_favicon.is_public = True  # type: ignore[attr-defined]
 
 
 def _let_keep(response: Response) -> Response:
