@@ -23,11 +23,11 @@ def look(session: Session, version: Published, touched: sa.Select[Any], seen: sa
     spec = version.flow.spec
     count = 0
     if spec.on_unsubscribe == "exit":
-        count += _end(session, version, _unsubscribed(seen, spec.topic), "exited", "unsubscribed", now)
+        count += end(session, _inside(version, _unsubscribed(seen, spec.topic)), "exited", "unsubscribed", now)
     for rule, reason in _exits(version.flow):
-        count += _end(session, version, _matching(session, rule, touched, now), "exited", reason, now)
+        count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
     for goal in version.flow.goals:
-        count += _pull(session, version, goal.id, _matching(session, _rule(goal), touched, now), now)
+        count += _pull(session, goal.id, _matching(session, version, _rule(goal), touched, now), now)
     return count
 
 
@@ -37,10 +37,10 @@ def look_again(session: Session, version: Published, *, now: datetime) -> int:
     count = 0
     for rule, reason in _exits(version.flow):
         if ruling.drifts(rule):
-            count += _end(session, version, _matching(session, rule, touched, now), "exited", reason, now)
+            count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
     for goal in version.flow.goals:
         if ruling.drifts(_rule(goal)):
-            count += _pull(session, version, goal.id, _matching(session, _rule(goal), touched, now), now)
+            count += _pull(session, goal.id, _matching(session, version, _rule(goal), touched, now), now)
     return count
 
 
@@ -98,18 +98,24 @@ def _unsubscribed(seen: sa.Table, topic: str | None) -> sa.Select[Any]:
     return sa.select(seen.c.lead_id).where(sa.or_(left, hard, seen.c.kind == "email_complained"))
 
 
-def _matching(session: Session, rule: dict[str, Any], touched: sa.Select[Any], now: datetime) -> sa.Select[Any]:
-    leads = db.table("leads")
-    matches = ruling.predicate(rule, ruling.context(session, now, leads=leads, among=touched))
-    return sa.select(leads.c.id).where(leads.c.id.in_(touched), matches)
+def _matching(
+    session: Session, version: Published, rule: dict[str, Any], touched: sa.Select[Any], now: datetime
+) -> sa.ColumnElement[bool]:
+    """Passages of the touched leads inside that a rule concerns; "since it entered" counts from each one's own entry."""
+    leads, inside = db.table("leads"), Enrollment.__table__.alias("inside")
+    since = {"arrival": inside.c.arrived_at, "entry": inside.c.entered_at}
+    ctx = ruling.context(session, now, leads=leads, among=touched, since=since, enrollment_id=inside.c.id)
+    found = (
+        sa.select(inside.c.id)
+        .join(leads, leads.c.id == inside.c.lead_id)
+        .where(inside.c.lead_id.in_(touched), inside.c.version_id == version.id, inside.c.state == ACTIVE)
+        .where(ruling.predicate(rule, ctx))
+    )
+    return Enrollment.id.in_(found)
 
 
 def _inside(version: Published, leads: sa.Select[Any]) -> sa.ColumnElement[bool]:
     return sa.and_(Enrollment.lead_id.in_(leads), Enrollment.version_id == version.id)
-
-
-def _end(session: Session, version: Published, leads: sa.Select[Any], state: str, reason: str, now: datetime) -> int:
-    return end(session, _inside(version, leads), state, reason, now)
 
 
 def end(session: Session, which: sa.ColumnElement[bool], state: str, reason: str, now: datetime) -> int:
@@ -123,10 +129,10 @@ def end(session: Session, which: sa.ColumnElement[bool], state: str, reason: str
     return count
 
 
-def _pull(session: Session, version: Published, goal_id: str, leads: sa.Select[Any], now: datetime) -> int:
+def _pull(session: Session, goal_id: str, reached: sa.ColumnElement[bool], now: datetime) -> int:
     """Bring leads forward to a goal they have reached; each enrollment counts once."""
     prepare(session)
-    waiting = sa.and_(_inside(version, leads), ~_been(Enrollment.__table__.c.id, goal_id), Enrollment.step != goal_id)
+    waiting = sa.and_(reached, ~_been(Enrollment.__table__.c.id, goal_id), Enrollment.step != goal_id)
     count = claiming.claim_where(session, waiting)
     if count:
         session.execute(
@@ -140,7 +146,7 @@ def _pull(session: Session, version: Published, goal_id: str, leads: sa.Select[A
         )
         claiming.put_back(session, now=now)
     prepare(session)
-    here = sa.and_(_inside(version, leads), Enrollment.step == goal_id)
+    here = sa.and_(reached, Enrollment.step == goal_id)
     session.execute(
         sa.update(Enrollment)
         .where(here, Enrollment.state == "active")

@@ -272,3 +272,14 @@ def test_rule_10_time_alone_brings_leads_under_an_exit_or_a_goal(database: Datab
     assert world.where() == [("active", "s1")]
     world.settle(NOW + 40 * DAY)
     assert [state for state, _ in world.where()] == ["exited" if by == "exit" else "converted"]
+
+
+def test_rule_10_a_goal_may_count_from_the_entry_of_each_passage(database: Database) -> None:
+    flow = factories.flow({"kind": "wait", "settings": {"amount": 60, "unit": "days"}})
+    flow["steps"].append({**GOAL, "settings": {"rule": {"rule": "visited", "path": "/pricing", "when": "entry"}}})
+    world = World(database, flow, count=2)
+    world.does(world.leads[0], "page_viewed", "/pricing", NOW - DAY)
+    world.enter()
+    world.does(world.leads[1], "page_viewed", "/pricing", NOW + HOUR)
+    world.settle(NOW + HOUR)
+    assert [state for state, _ in world.where()] == ["active", "converted"]
