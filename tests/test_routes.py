@@ -104,6 +104,7 @@ EDITORS_LOOK = {
     "leads_imports.index",
     "leads_imports.refused",
     "leads_imports.show",
+    "mail.settings",
     "segments.edit",
     "segments.new",
 }
