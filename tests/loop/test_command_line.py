@@ -62,13 +62,13 @@ def leads_file(path: Path) -> int:
 
 
 def behaviour_file(path: Path) -> None:
-    """A third looks at prices often enough to become ready; a fifth clicks in the reminder."""
+    """A tenth looks at prices often enough to become ready; many click in the reminder."""
     events = []
     for n in range(1, LEADS + 1):
         if n % BAD_EVERY == 0:
             continue
         who = {"email": f"lead{n}@example.com"}
-        if n % 3 == 0:
+        if n % 10 == 0:
             events += [
                 {
                     "at": f"2026-03-03T1{hour}:00Z",
@@ -82,7 +82,7 @@ def behaviour_file(path: Path) -> None:
             events.append(
                 {"at": "2026-03-03T15:00Z", "kind": "form_submitted", "subject": "contact", "key": f"f{n}", **who}
             )
-        elif n % 5 == 0:
+        elif n % 4 == 0:
             events.append(
                 {"at": "2026-03-05T10:00Z", "kind": "email_clicked", "subject": "reminder", "key": f"c{n}", **who}
             )
@@ -122,7 +122,7 @@ def test_ten_thousand_leads_through_thirty_days(flask: Shell, tmp_path: Path) ->
     assert stats["entered"] == sum(stats["states"].values()) == good, "entered = the sum of states"
     assert stats["states"].get("failed", 0) == 0
     steps = stats["steps"]
-    ready = sum(1 for n in range(1, LEADS + 1) if n % 3 == 0 and n % BAD_EVERY)
+    ready = sum(1 for n in range(1, LEADS + 1) if n % 10 == 0 and n % BAD_EVERY)
     assert steps["sales"]["entered"] == ready
     assert len(flask("handoffs", "list")) == ready
 
@@ -133,7 +133,7 @@ def test_ten_thousand_leads_through_thirty_days(flask: Shell, tmp_path: Path) ->
     assert steps["hello"]["mail"]["sent"] == good
     assert steps["remind"]["mail"]["sent"] == good - ready
 
-    (story,) = flask("why", "lead3@example.com", "pricing-guide")
+    (story,) = flask("why", "lead10@example.com", "pricing-guide")
     assert [line["port"] for line in story["lines"]] == ["out", "out", "hot", "out", "end"]
     assert "score was" in story["lines"][2]["sentence"]
     assert flask.run("why", "nobody@example.com", "pricing-guide").returncode == 1
