@@ -96,19 +96,25 @@ def _run(session: Session, kind: str, ids: list[int]) -> list[str]:
     return seen
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_step_takes_the_same_statements_for_ten_leads_and_for_thousands(database: Database) -> None:
     with database.write() as session:
         ids = _ready(session, 5_000)
-        for kind in sorted(EXAMPLES):
-            counts = {}
-            for number in (0, 10, 5_000):
-                with session.begin_nested() as undone:
-                    counts[number] = len(_run(session, kind, ids[:number]))
-                    assert session.scalar(sa.select(sa.func.count()).select_from(Enrollment)) == number
-                    undone.rollback()
-            assert counts[10] == counts[5_000], kind
-            assert counts[0] <= counts[10], kind
+    with database.write() as session:
+        session.execute(sa.text("ANALYZE"))
+    for kind in sorted(EXAMPLES):
+        counts = {number: _count(database, kind, ids[:number]) for number in (0, 10, 5_000)}
+        assert counts[10] == counts[5_000], kind
+        assert counts[0] <= counts[10], kind
+
+
+def _count(database: Database, kind: str, ids: list[int]) -> int:
+    """How many statements a batch of these leads takes; nothing of it stays."""
+    with Session(database.writer) as session:
+        count = len(_run(session, kind, ids))
+        assert session.scalar(sa.select(sa.func.count()).select_from(Enrollment)) == len(ids)
+        session.rollback()
+    return count
 
 
 @pytest.mark.parametrize("kind", sorted(k for k in EXAMPLES if not STEPS.load()[k].waits))
