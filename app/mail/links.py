@@ -81,6 +81,8 @@ def fault(url: str) -> str | None:
         parts = urlsplit(url)
     except ValueError:
         return "cannot be read; write it like https://example.com/page."
+    if re.match(r"(www\.[\w-]|[\w-]+(\.[\w-]+)*\.[a-z]{2,}/)", url, re.IGNORECASE):
+        return f"lacks its beginning; write https://{url}."
     if parts.scheme.lower() not in SCHEMES:
         return "must start with https://, http://, mailto: or tel:."
     if parts.scheme in {"http", "https"} and ("\\" in url or not parts.hostname):

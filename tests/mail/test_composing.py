@@ -145,6 +145,11 @@ def test_a_link_that_leads_nowhere_or_elsewhere_is_refused(url: str) -> None:
     assert "link" in sentences(compose({"kind": "button", "label": "Go", "url": url}))
 
 
+@pytest.mark.parametrize("url", ["nordhafen.example/pricing", "www.nordhafen.example"])
+def test_a_link_without_its_beginning_is_answered_with_the_whole_address(url: str) -> None:
+    assert f"write https://{url}." in sentences(compose({"kind": "button", "label": "Go", "url": url}))
+
+
 def test_own_html_is_cleaned() -> None:
     done = compose(
         {
