@@ -33,8 +33,7 @@ def serve(ctx: click.Context, host: str, only: str | None) -> None:
     clockwork = _clockwork(DUTIES[only or "all"])
     server = _server(host) if only in {None, "web"} else None
     _prepare(ctx)  # after the port is ours: a password printed by a start that then fails would be lost
-    _greet(host if server else None)
-    _until_stopped(clockwork, server)
+    _until_stopped(clockwork, server, host if server else None)
     click.echo("Trellis has stopped.")
 
 
@@ -102,12 +101,13 @@ def _greet(host: str | None) -> None:
     click.echo(f"Trellis is running at http://{there}:{web.settings().port}  (Ctrl-C stops it)")
 
 
-def _until_stopped(clockwork: Clockwork | None, server: Any) -> None:
+def _until_stopped(clockwork: Clockwork | None, server: Any, host: str | None) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit
 
     signal.signal(signal.SIGTERM, stop)
     try:
+        _greet(host)  # only now: whoever reads it may stop us at once
         if clockwork:
             clockwork.start()
         _wait(server)
