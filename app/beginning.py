@@ -16,9 +16,8 @@ from app.scoring import seeding
 def begin(database: Database, *, at: datetime) -> bool:
     """Bring the schema up to date and lay out what is missing; whether the schema was behind. Raises schema.NewerSchema."""
     was_behind = schema.upgrade(database)
-    if was_behind:
-        with database.write() as session:
-            seeding.ensure(session, at=at)
-            if session.scalar(sa.select(Topic.id).limit(1)) is None:
-                topics.ensure(session, "news", "News", description="What is new, now and then.")
+    with database.write() as session:
+        seeding.ensure(session, at=at)
+        if was_behind and session.scalar(sa.select(Topic.id).limit(1)) is None:
+            topics.ensure(session, "news", "News", description="What is new, now and then.")
     return was_behind
