@@ -61,10 +61,12 @@ def claim(session: Session, *, now: datetime, limit: int, worker: str, lease: ti
         .order_by(MESSAGES.c.priority, MESSAGES.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("due")  # asked once: as a bare subquery PostgreSQL may ask it per row, and the limit would not hold
+        .prefix_with("MATERIALIZED")
     )
     taken = session.execute(
         sa.update(MESSAGES)
-        .where(MESSAGES.c.id.in_(due))
+        .where(MESSAGES.c.id.in_(sa.select(due.c.id)))
         .values(state="claimed", claimed_by=worker, lease_until=now + lease, attempt=MESSAGES.c.attempt + 1)
         .returning(MESSAGES.c.id, MESSAGES.c.attempt, MESSAGES.c.priority)
     )
