@@ -25,6 +25,7 @@ class Config:
     secret_key: str
     port: int
     demo: bool
+    proxies: int  # how many reverse proxies of our own stand before us and say who asked
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Config:
@@ -39,6 +40,7 @@ class Config:
             secret_key=_secret_key(env.get("TRELLIS_SECRET_KEY"), data),
             port=port,
             demo=_flag("TRELLIS_DEMO", env.get("TRELLIS_DEMO", "0")),
+            proxies=_proxies(env.get("TRELLIS_PROXIES", "0")),
         )
 
 
@@ -52,6 +54,12 @@ def _flag(name: str, text: str) -> bool:
     if text not in {"0", "1"}:
         raise BadSetting(f"{name} is {text!r}; write 0 or 1.")
     return text == "1"
+
+
+def _proxies(text: str) -> int:
+    if not text.isdigit() or int(text) > 9:
+        raise BadSetting(f"TRELLIS_PROXIES is {text!r}; write how many reverse proxies stand before Trellis, 0 to 9.")
+    return int(text)
 
 
 def _database_url(text: str) -> str:

@@ -10,6 +10,7 @@ from flask import Flask, Response
 from flask.cli import with_appcontext
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.openapi import OpenAPI
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import keeping, layers, serving, signing
 from app.accounts import guards
@@ -35,6 +36,8 @@ def create_app(config: Config, database: Database | None = None) -> OpenAPI:
     layers.load_models()
     app.extensions["trellis"] = transaction.Copy(config, database or Database(config.database_url))
     _set(app, config)
+    if config.proxies:  # only then: anybody can write the header
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.proxies, x_proto=config.proxies, x_host=0)  # type: ignore[method-assign]
     for part in (transaction, errors, security, guards, htmx, assets, filters, navigation):
         part.install(app)
     _add_rooms(app)

@@ -87,7 +87,7 @@ def _server(host: str) -> Any:
             ident="Trellis",
             max_request_body_size=MOST_BYTES + 1024 * 1024,  # ours answers first, with a sentence
             channel_timeout=60,
-            clear_untrusted_proxy_headers=True,
+            clear_untrusted_proxy_headers=not web.settings().proxies,
         )
     except OSError as error:
         refuse(f"Port {port} cannot be used ({error.strerror}); set PORT to another number.")

@@ -51,6 +51,8 @@ def test_every_spelling_of_postgresql_uses_the_same_driver(tmp_path: Path, given
         ("PORT", "-1"),
         ("PORT", ""),
         ("TRELLIS_DEMO", "yes"),
+        ("TRELLIS_PROXIES", "yes"),
+        ("TRELLIS_PROXIES", "10"),
         ("TRELLIS_DATABASE_URL", "mysql://u@h/d"),
         ("TRELLIS_DATABASE_URL", ""),
         ("TRELLIS_MAIL_URL", "http://example.com"),

@@ -29,7 +29,7 @@ STORIES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "campaigns": ("Campaigns", ("campaign_entered", "campaign_left", "campaign_requested", "goal_reached", "segment_joined", "segment_left")),
     "score": ("Score and stage", ("score_changed", "stage_changed")),
-    "sales": ("Sales", ("handoff_created", "handoff_accepted", "handoff_rejected", "handoff_recycled", "lead_came_back", "task_done")),
+    "sales": ("Sales", ("handoff_created", "handoff_accepted", "handoff_rejected", "handoff_recycled", "handoff_reopened", "lead_came_back", "task_done")),
     "changes": ("Changes", ("lead_created", "field_changed", "tag_added", "tag_removed", "note_added", "merged")),
 }  # fmt: skip
 VISITS = ("page_viewed", "time_spent", "file_downloaded")
@@ -86,7 +86,7 @@ def _said(text: str) -> Callable[[Row, Words], str]:
 def _agent(event: Row, words: Words) -> str:
     why = str((event.evidence or {}).get("why") or event.props.get("why") or "")
     named = {"human": "Likely a person", "machine": "Likely a machine"}.get(event.agent, "")
-    return f"{named}: {why[:1].lower()}{why[1:]}" if named and why else named
+    return f"{named}. {why}" if named and why else named
 
 
 def _prop(name: str, before: str = "") -> Callable[[Row, Words], str]:
@@ -210,6 +210,7 @@ TELLINGS: dict[str, Telling] = {
     "handoff_accepted": Telling("user-check", "green", _said("Accepted by sales"), _reason),
     "handoff_rejected": Telling("user-x", "red", _said("Rejected by sales"), _reason),
     "handoff_recycled": Telling("recycle", "orange", _said("Sent back to nurturing by sales"), _reason),
+    "handoff_reopened": Telling("route", "indigo", _said("Sales took its answer back"), _reason),
     "lead_came_back": Telling("calendar-event", "orange", _said("The come-back date arrived")),
     "task_done": Telling("checklist", "green", lambda e, w: f"Done: {e.subject}", _prop("outcome")),
     "merged": Telling("arrow-merge", "gray", _said("Merged with another record of the same person")),

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from app import clock, web
 from app.cli import database, instant, json_option, refuse, say
-from app.mail import delivering, documents, publishing
-from app.mail.mailboxes import Letter, Mailbox
+from app.mail import delivering, documents, mailboxes, publishing
+from app.mail.mailboxes import Letter
 from app.mail.models import Mail, MailVersion
 from app.mail.transporttype import BadMailUrl
 
@@ -49,7 +49,7 @@ def mailbox() -> None:
 @json_option
 def list_letters(search: str, limit: int, as_json: bool) -> None:
     """The mails delivered, newest first."""
-    letters = Mailbox(web.settings().data).letters(search=search, limit=limit)
+    letters = mailboxes.at(web.settings().data).letters(search=search, limit=limit)
     say([_of(letter) for letter in letters], as_json, lambda: "\n".join(map(_line, letters)) or "The mailbox is empty.")
 
 
@@ -58,7 +58,7 @@ def list_letters(search: str, limit: int, as_json: bool) -> None:
 @json_option
 def show_letter(number: int, as_json: bool) -> None:
     """One mail by its NUMBER in the list: headers, text and HTML."""
-    opened = Mailbox(web.settings().data).open(number)
+    opened = mailboxes.at(web.settings().data).open(number)
     if opened is None:
         refuse(f"The mailbox holds no mail number {number}; flask mailbox list shows all.")
     data = {**_of(opened.letter), "headers": opened.headers, "text": opened.text, "html": opened.html}

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
+from functools import lru_cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -54,6 +55,12 @@ class Opened:
     text: str
     html: str
     source: str
+
+
+@lru_cache(maxsize=4)
+def at(data: Path) -> Mailbox:
+    """The mailbox of a folder, opened once: pages and senders of one process share its connections."""
+    return Mailbox(data)
 
 
 class Mailbox:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Protocol
 import sqlalchemy as sa
 from pydantic import Field
 
-from app.kinds import Complaint, Widget
-from app.segments.ruletype import Known, Names, RuleContext, name_of
+from app.kinds import Complaint, Settings, Widget
+from app.segments.ruletype import Known, Names, RuleContext, RuleType, name_of
 from app.tracking.models import Event, Identity
 
 Did = Annotated[
@@ -177,3 +177,35 @@ def drawn(settings: Any, known: Known, declared: dict[str, Widget]) -> dict[str,
     when = declared["when"]
     offered = tuple(c for c in when.choices if c[0] not in ("arrival", "entry") or c[0] in known.since)
     return declared | {"when": Widget(when.label, when.kind, when.hint, offered)}
+
+
+def rule_type(
+    *,
+    label: str,
+    icon: str,
+    category: str,
+    settings: type[Settings],
+    example: dict[str, Any],
+    events: Callable[[Any, Events], list[sa.ColumnElement[bool]]],
+    verbs: tuple[str, str],
+    what: Callable[[Any, Names], str],
+    counts: Callable[[Any], str],
+) -> RuleType:
+    """A condition on one kind of behaviour: which events count, its two verbs ("opened", "did not open") and their object."""
+
+    def on(s: Any) -> Conditions:
+        return lambda log: events(s, log)
+
+    return RuleType(
+        label=label,
+        icon=icon,
+        category=category,
+        Settings=settings,
+        example=example,
+        predicate=lambda s, ctx: seen(s, ctx, on(s)),
+        sentence=lambda s, names: phrase(s, f"{verbs[0]} {what(s, names)}", f"{verbs[1]} {what(s, names)}", names),
+        operands=lambda s, ctx: {counts(s): counted(s, ctx, on(s))},
+        drifts=drifts,
+        check=check,
+        drawn=drawn,
+    )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 
 from app import clock, web
 from app.accounts.guards import allow, public
 from app.accounts.models import Audit
 from app.db import Database
+from app.factory import create_app
 from app.web import Refused, htmx
+from config import Config
+from tests.conftest import SECRET
 
 SignIn = Callable[..., FlaskClient]
 
@@ -197,3 +201,19 @@ def test_a_file_is_kept_for_ever_under_the_name_of_its_content(client: FlaskClie
         address = asset("icons.txt")
     assert "immutable" in client.get(address).headers["Cache-Control"]
     assert "immutable" not in client.get("/static/icons.txt").headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(("proxies", "who"), [("0", "127.0.0.1"), ("1", "203.0.113.9")])
+def test_who_asked_is_believed_from_as_many_servers_as_stand_before_us(
+    sqlite_database: Database, tmp_path: Path, proxies: str, who: str
+) -> None:
+    env = {
+        "TRELLIS_DATA": str(tmp_path),
+        "TRELLIS_DATABASE_URL": str(sqlite_database.url),
+        "TRELLIS_SECRET_KEY": SECRET,
+        "TRELLIS_PROXIES": proxies,
+    }
+    made = create_app(Config.from_environment(env), sqlite_database)
+    made.add_url_rule("/t/who", "who", public(lambda: str(request.remote_addr)))
+    asked = made.test_client().get("/t/who", headers={"X-Forwarded-For": "198.51.100.1, 203.0.113.9"})
+    assert asked.text == who

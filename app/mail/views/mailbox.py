@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import abort, make_response, render_template, request
 from werkzeug.wrappers import Response
 
+from app.mail import mailboxes
 from app.mail.mailboxes import Mailbox, Opened
 from app.mail.views.recipients import document
 from app.mail.views.rooms import blueprint
@@ -14,7 +15,7 @@ PAGE = 50
 
 
 def _mailbox() -> Mailbox:
-    return Mailbox(settings().data)
+    return mailboxes.at(settings().data)
 
 
 @blueprint.get("/mailbox")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 
 from app.kinds import Settings, Widget
 from app.segments import behaviour, comparing
-from app.segments.ruletype import Names, RuleContext, RuleType, name_of
+from app.segments.ruletype import Names, name_of
 
 
 class ClickedRule(Settings):
@@ -21,36 +21,25 @@ class ClickedRule(Settings):
     after: behaviour.After = ""
 
 
-def _conditions(s: ClickedRule) -> behaviour.Conditions:
-    def on(events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
-        mail = [events.c.subject == s.mail] if s.mail else []
-        link = [comparing.text(events.c.props["url"].as_string(), "contains", s.link)] if s.link else []
-        return [events.c.kind == "email_clicked", *mail, *link]
-
-    return on
+def _events(s: ClickedRule, events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
+    mail = [events.c.subject == s.mail] if s.mail else []
+    link = [comparing.text(events.c.props["url"].as_string(), "contains", s.link)] if s.link else []
+    return [events.c.kind == "email_clicked", *mail, *link]
 
 
-def _sentence(s: ClickedRule, names: Names) -> str:
+def _what(s: ClickedRule, names: Names) -> str:
     mail = name_of(names, "mail", s.mail) if s.mail else "any mail"
-    link = f"a link to {s.link}" if s.link else "a link"
-    return behaviour.phrase(s, f"clicked {link} in {mail}", f"did not click {link} in {mail}", names)
+    return f"a link to {s.link} in {mail}" if s.link else f"a link in {mail}"
 
 
-def _operands(s: ClickedRule, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:
-    what = f"clicks in {s.mail or 'any mail'}" + (f" on {s.link}" if s.link else "")
-    return {what: behaviour.counted(s, ctx, _conditions(s))}
-
-
-RULE = RuleType(
+RULE = behaviour.rule_type(
     label="Clicked in a mail",
     icon="click",
     category="Email",
-    Settings=ClickedRule,
+    settings=ClickedRule,
     example={"mail": "welcome", "link": "/pricing", "when": "within", "days": 14},
-    predicate=lambda s, ctx: behaviour.seen(s, ctx, _conditions(s)),
-    sentence=_sentence,
-    operands=_operands,
-    drifts=behaviour.drifts,
-    check=behaviour.check,
-    drawn=behaviour.drawn,
+    events=_events,
+    verbs=("clicked", "did not click"),
+    what=_what,
+    counts=lambda s: f"clicks in {s.mail or 'any mail'}" + (f" on {s.link}" if s.link else ""),
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, Field
 
 from app.kinds import Settings, Widget
 from app.segments import behaviour, comparing, fields
-from app.segments.ruletype import Names, RuleContext, RuleType, name_of
+from app.segments.ruletype import Names, name_of
 
 _OPS = {
     "is not": "is_not",
@@ -58,33 +58,23 @@ def _property(events: behaviour.Events, line: str) -> sa.ColumnElement[bool]:
     return comparing.text(events.c.props[found["name"]].as_string(), op, value)
 
 
-def _conditions(s: CustomEventRule) -> behaviour.Conditions:
-    def on(events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
-        named = [events.c.kind == "custom", events.c.subject == s.event]
-        return [*named, *(_property(events, line) for line in s.where)]
-
-    return on
+def _events(s: CustomEventRule, events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
+    named = [events.c.kind == "custom", events.c.subject == s.event]
+    return [*named, *(_property(events, line) for line in s.where)]
 
 
-def _sentence(s: CustomEventRule, names: Names) -> str:
-    event = name_of(names, "event", s.event) + (f" where {' and '.join(s.where)}" if s.where else "")
-    return behaviour.phrase(s, f"did {event}", f"did not do {event}", names)
+def _what(s: CustomEventRule, names: Names) -> str:
+    return name_of(names, "event", s.event) + (f" where {' and '.join(s.where)}" if s.where else "")
 
 
-def _operands(s: CustomEventRule, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:
-    return {f"events {s.event}": behaviour.counted(s, ctx, _conditions(s))}
-
-
-RULE = RuleType(
+RULE = behaviour.rule_type(
     label="Custom event",
     icon="bolt",
     category="Behaviour",
-    Settings=CustomEventRule,
+    settings=CustomEventRule,
     example={"event": "trial-started", "where": ["plan is pro", "seats at least 10"], "when": "within", "days": 30},
-    predicate=lambda s, ctx: behaviour.seen(s, ctx, _conditions(s)),
-    sentence=_sentence,
-    operands=_operands,
-    drifts=behaviour.drifts,
-    check=behaviour.check,
-    drawn=behaviour.drawn,
+    events=_events,
+    verbs=("did", "did not do"),
+    what=_what,
+    counts=lambda s: f"events {s.event}",
 )

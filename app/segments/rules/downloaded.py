@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import AfterValidator
@@ -10,7 +10,6 @@ from pydantic import AfterValidator
 from app.kinds import Settings, Widget
 from app.segments import behaviour, comparing
 from app.segments.paths import path_of
-from app.segments.ruletype import Names, RuleContext, RuleType
 
 
 class DownloadedRule(Settings):
@@ -24,33 +23,18 @@ class DownloadedRule(Settings):
     after: behaviour.After = ""
 
 
-def _conditions(s: DownloadedRule) -> behaviour.Conditions:
-    def on(events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
-        file = [comparing.path(events.c.subject, s.path)] if s.path else []
-        return [events.c.kind == "file_downloaded", *file]
-
-    return on
+def _events(s: DownloadedRule, events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
+    return [events.c.kind == "file_downloaded", *([comparing.path(events.c.subject, s.path)] if s.path else [])]
 
 
-def _sentence(s: DownloadedRule, names: Names) -> str:
-    file = s.path or "any file"
-    return behaviour.phrase(s, f"downloaded {file}", f"did not download {file}", names)
-
-
-def _operands(s: DownloadedRule, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:
-    return {f"downloads of {s.path or 'any file'}": behaviour.counted(s, ctx, _conditions(s))}
-
-
-RULE = RuleType(
+RULE = behaviour.rule_type(
     label="Downloaded a file",
     icon="download",
     category="Behaviour",
-    Settings=DownloadedRule,
+    settings=DownloadedRule,
     example={"path": "*.pdf", "when": "within", "days": 30},
-    predicate=lambda s, ctx: behaviour.seen(s, ctx, _conditions(s)),
-    sentence=_sentence,
-    operands=_operands,
-    drifts=behaviour.drifts,
-    check=behaviour.check,
-    drawn=behaviour.drawn,
+    events=_events,
+    verbs=("downloaded", "did not download"),
+    what=lambda s, names: s.path or "any file",
+    counts=lambda s: f"downloads of {s.path or 'any file'}",
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 
 from app.kinds import Settings, Widget
 from app.segments import behaviour
-from app.segments.ruletype import Names, RuleContext, RuleType, name_of
+from app.segments.ruletype import name_of
 
 
 class OpenedRule(Settings):
@@ -20,34 +20,20 @@ class OpenedRule(Settings):
     after: behaviour.After = ""
 
 
-def _conditions(s: OpenedRule) -> behaviour.Conditions:
-    def on(events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
-        mail = [events.c.subject == s.mail] if s.mail else []
-        # a click is proof that the mail was opened, also where images are blocked
-        return [events.c.kind.in_(("email_opened", "email_clicked")), *mail]
-
-    return on
+def _events(s: OpenedRule, events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
+    mail = [events.c.subject == s.mail] if s.mail else []
+    # a click is proof that the mail was opened, also where images are blocked
+    return [events.c.kind.in_(("email_opened", "email_clicked")), *mail]
 
 
-def _sentence(s: OpenedRule, names: Names) -> str:
-    mail = name_of(names, "mail", s.mail) if s.mail else "any mail"
-    return behaviour.phrase(s, f"opened {mail}", f"did not open {mail}", names)
-
-
-def _operands(s: OpenedRule, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:
-    return {f"opens of {s.mail or 'any mail'}": behaviour.counted(s, ctx, _conditions(s))}
-
-
-RULE = RuleType(
+RULE = behaviour.rule_type(
     label="Opened a mail",
     icon="mail-opened",
     category="Email",
-    Settings=OpenedRule,
+    settings=OpenedRule,
     example={"mail": "welcome", "when": "within", "days": 14},
-    predicate=lambda s, ctx: behaviour.seen(s, ctx, _conditions(s)),
-    sentence=_sentence,
-    operands=_operands,
-    drifts=behaviour.drifts,
-    check=behaviour.check,
-    drawn=behaviour.drawn,
+    events=_events,
+    verbs=("opened", "did not open"),
+    what=lambda s, names: name_of(names, "mail", s.mail) if s.mail else "any mail",
+    counts=lambda s: f"opens of {s.mail or 'any mail'}",
 )

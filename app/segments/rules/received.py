@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 
 from app.kinds import Settings, Widget
 from app.segments import behaviour
-from app.segments.ruletype import Names, RuleContext, RuleType, name_of
+from app.segments.ruletype import name_of
 
 
 class ReceivedRule(Settings):
@@ -20,33 +20,18 @@ class ReceivedRule(Settings):
     after: behaviour.After = ""
 
 
-def _conditions(s: ReceivedRule) -> behaviour.Conditions:
-    def on(events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
-        mail = [events.c.subject == s.mail] if s.mail else []
-        return [events.c.kind == "email_sent", *mail]
-
-    return on
+def _events(s: ReceivedRule, events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
+    return [events.c.kind == "email_sent", *([events.c.subject == s.mail] if s.mail else [])]
 
 
-def _sentence(s: ReceivedRule, names: Names) -> str:
-    mail = name_of(names, "mail", s.mail) if s.mail else "any mail"
-    return behaviour.phrase(s, f"was sent {mail}", f"was not sent {mail}", names)
-
-
-def _operands(s: ReceivedRule, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:
-    return {f"mails sent: {s.mail or 'any'}": behaviour.counted(s, ctx, _conditions(s))}
-
-
-RULE = RuleType(
+RULE = behaviour.rule_type(
     label="Was sent a mail",
     icon="mail",
     category="Email",
-    Settings=ReceivedRule,
+    settings=ReceivedRule,
     example={"mail": "welcome", "when": "within", "days": 14},
-    predicate=lambda s, ctx: behaviour.seen(s, ctx, _conditions(s)),
-    sentence=_sentence,
-    operands=_operands,
-    drifts=behaviour.drifts,
-    check=behaviour.check,
-    drawn=behaviour.drawn,
+    events=_events,
+    verbs=("was sent", "was not sent"),
+    what=lambda s, names: name_of(names, "mail", s.mail) if s.mail else "any mail",
+    counts=lambda s: f"mails sent: {s.mail or 'any'}",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import AfterValidator
@@ -10,7 +10,6 @@ from pydantic import AfterValidator
 from app.kinds import Settings, Widget
 from app.segments import behaviour, comparing
 from app.segments.paths import path_of
-from app.segments.ruletype import Names, RuleContext, RuleType
 
 
 class VisitedRule(Settings):
@@ -24,33 +23,18 @@ class VisitedRule(Settings):
     after: behaviour.After = ""
 
 
-def _conditions(s: VisitedRule) -> behaviour.Conditions:
-    def on(events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
-        page = [comparing.path(events.c.subject, s.path)] if s.path else []
-        return [events.c.kind == "page_viewed", *page]
-
-    return on
+def _events(s: VisitedRule, events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
+    return [events.c.kind == "page_viewed", *([comparing.path(events.c.subject, s.path)] if s.path else [])]
 
 
-def _sentence(s: VisitedRule, names: Names) -> str:
-    page = s.path or "any page"
-    return behaviour.phrase(s, f"visited {page}", f"did not visit {page}", names)
-
-
-def _operands(s: VisitedRule, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:
-    return {f"visits of {s.path or 'any page'}": behaviour.counted(s, ctx, _conditions(s))}
-
-
-RULE = RuleType(
+RULE = behaviour.rule_type(
     label="Visited a page",
     icon="world",
     category="Behaviour",
-    Settings=VisitedRule,
+    settings=VisitedRule,
     example={"path": "/pricing", "times": 2, "when": "within", "days": 7},
-    predicate=lambda s, ctx: behaviour.seen(s, ctx, _conditions(s)),
-    sentence=_sentence,
-    operands=_operands,
-    drifts=behaviour.drifts,
-    check=behaviour.check,
-    drawn=behaviour.drawn,
+    events=_events,
+    verbs=("visited", "did not visit"),
+    what=lambda s, names: s.path or "any page",
+    counts=lambda s: f"visits of {s.path or 'any page'}",
 )
