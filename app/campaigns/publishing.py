@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app import db
 from app.campaigns import checking, drafting
 from app.engine import entering, versions
+from app.engine.catalog import STEPS
 from app.engine.graph import Problem
 from app.engine.models import Campaign, Enrollment, Version
 from app.outbox import Message
@@ -90,14 +91,15 @@ def resume(session: Session, campaign_id: int, *, at: datetime) -> bool:
 def _move_waits(session: Session, campaign_id: int, by: timedelta) -> None:
     """Waits of a duration move; "Tuesday 09:00" stays Tuesday 09:00."""
     for version in session.scalars(sa.select(Version).where(Version.campaign_id == campaign_id)):
-        steps = [s["id"] for s in version.flow["steps"] if s["kind"] in {"wait", "wait_for_event"}]
+        steps = [s["id"] for s in version.flow["steps"] if (kind := STEPS.get(s["kind"])) and kind.freezes]
         waiting = sa.update(Enrollment).where(
             Enrollment.version_id == version.id,
             Enrollment.state == "active",
             Enrollment.step.in_(steps),
-            Enrollment.due_at.is_not(None),
         )
-        _changed(session, waiting.values(due_at=db.shifted(sa.column("due_at"), by)))
+        # an empty due time stays empty: it waits for an event alone
+        moved = {"due_at": db.shifted(sa.column("due_at"), by), "held": Enrollment.held + by // db.MICROSECOND}
+        _changed(session, waiting.values(moved))
 
 
 def end(session: Session, campaign_id: int, *, at: datetime) -> int:

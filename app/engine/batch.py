@@ -32,6 +32,8 @@ rows = sa.Table(
     sa.Column("entered_at", Instant, nullable=False),
     sa.Column("arrived_at", Instant, nullable=False),
     sa.Column("due_at", Instant),
+    sa.Column("held", sa.BigInteger, nullable=False),
+    sa.Column("tries", sa.BigInteger, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # moving, resting, or how it ended
     sa.Column("port", sa.Text),
     sa.Column("skips", sa.Boolean, nullable=False),

@@ -82,6 +82,13 @@ class Enrollment(Base):
     entered_at: Mapped[datetime]
     arrived_at: Mapped[datetime]
     due_at: Mapped[datetime | None]  # derived from arrived_at and the step; None: only an event moves it on
+    held: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # microseconds its clock stood still since it arrived (SEMANTICS 25)
+    tries: Mapped[int] = mapped_column(
+        sa.SmallInteger, default=0, server_default="0"
+    )  # of a step that failed (SEMANTICS 16)
+    paused_at: Mapped[datetime | None]  # this one lead is paused, by hand (SEMANTICS 26)
     finished_at: Mapped[datetime | None]
     reason: Mapped[Name | None]
 

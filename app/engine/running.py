@@ -92,11 +92,12 @@ def _derive_due(batch: Batch, flow: Flow) -> None:
         .correlate(rows)
         .scalar_subquery()
     )
-    one = known[0][3] if len(known) == 1 else None
+    derived = sa.literal(known[0][3], Instant()) if len(known) == 1 else due
+    stood = sa.type_coerce(sa.cast(derived, sa.BigInteger) + rows.c.held, Instant)
     batch.session.execute(
         sa.update(rows)
         .where(rows.c.version_id == batch.version_id, rows.c.step == step.id, _moving)
-        .values(due_at=due if len(known) != 1 else sa.literal(one, Instant()))
+        .values(due_at=stood if step.type.freezes else derived)
     )
 
 
@@ -121,6 +122,8 @@ def _move_on(session: Session, version: Published, step: Step, now: datetime) ->
             visit=rows.c.visit + sa.case((stays, 0), else_=1),
             arrived_at=sa.case((stays, rows.c.arrived_at), else_=sa.literal(now, Instant())),
             due_at=sa.case((stays, rows.c.due_at), else_=sa.null()),
+            held=sa.case((stays, rows.c.held), else_=0),
+            tries=sa.case((stays, rows.c.tries), else_=0),
             state=sa.case((stays, "resting"), (hops > MOST_VISITS, "failed"), else_="moving"),
             reason=sa.case((hops > MOST_VISITS, LOOPED), else_=rows.c.reason),
             port=None,

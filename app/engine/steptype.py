@@ -52,6 +52,7 @@ class StepType:
     tone: str  # green orange blue purple pink teal gray
     category: str  # Actions | Timing | Logic | End
     settings: type[Settings]
+    example: dict[str, Any]  # settings that work, for the documentation and the conformance tests
     describe: Callable[[Any, Names], str]
     run: Callable[[Batch, Any], None] | None = None
     due: Callable[[Any, Arrival], datetime | None] | None = None
@@ -62,6 +63,7 @@ class StepType:
     awaits: Callable[[Any, sa.FromClause], sa.ColumnElement[bool]] | None = None  # which new events may end the wait
     rules: Callable[[Any], list[dict[str, Any]]] = lambda settings: []  # the rules inside, for lint and "used by"
     keys: Callable[[Any], list[tuple[str, str]]] = lambda settings: []  # what it refers to: ("mail", "welcome")
+    freezes: bool = False  # a wait whose clock stands still while its campaign or its lead is paused (SEMANTICS 25)
     is_goal: bool = False
     owes: bool = False  # something leaves the house: goals and exits are asked once more before it
     help: str = ""

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.campaigns import drafting, publishing
-from app.engine.models import Campaign, Enrollment, Version
+from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.engine.ticking import tick
+from app.tracking import recording
 from app.tracking.models import Event
 from tests import factories
 from tests.campaigns.conftest import drawn, furnish, step, whole
@@ -106,6 +107,27 @@ def test_a_pause_stops_the_clock_of_waits(database: Any, now: datetime) -> None:
     tick(database, now + 6 * DAY)
     with database.read() as session:
         assert set(session.scalars(sa.select(Enrollment.state))) == {"completed"}
+
+
+def test_rule_25_patience_for_an_event_is_longer_by_the_pause(database: Any, now: datetime) -> None:
+    ports = {"happened": "s2", "timeout": "s3"}
+    waits = step("s1", "wait_for_event", ports, event="page_viewed", patience=2, unit="days")
+    with database.write() as session:
+        flow = drawn(waits, step("s2", "exit"), step("s3", "exit"))
+        campaign = campaign_of(session, flow, now)
+        publishing.publish(session, campaign.id, user_id=None, at=now)
+        lead = factories.leads(session, 1, at=now)[0]
+        factories.request(session, campaign, [lead], at=now)
+        campaign_id = campaign.id
+    tick(database, now)
+    with database.write() as session:
+        publishing.pause(session, campaign_id, at=now + DAY)
+    with database.write() as session:
+        publishing.resume(session, campaign_id, at=now + 5 * DAY)
+        recording.record(session, kind="page_viewed", identity_id=lead, subject="/pricing", at=now + 5.5 * DAY)
+    tick(database, now + 5.6 * DAY)
+    with database.read() as session:
+        assert session.scalar(sa.select(Decision.port).where(Decision.step == "s1")) == "happened"
 
 
 def test_only_a_live_campaign_is_paused_and_only_a_paused_one_resumed(session: Session, now: datetime) -> None:

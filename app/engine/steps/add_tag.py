@@ -32,6 +32,7 @@ STEP = StepType(
     tone="blue",
     category="Actions",
     settings=AddTag,
+    example={"tag": "hot"},
     describe=describe,
     run=run,
     keys=lambda settings: [("tag", settings.tag)],

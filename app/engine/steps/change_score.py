@@ -41,6 +41,7 @@ STEP = StepType(
     tone="blue",
     category="Actions",
     settings=ChangeScore,
+    example={"points": 5, "reason": "test"},
     describe=describe,
     check=lambda s: [] if s.points else [Complaint("points", "Points: write a number other than 0.")],
     run=run,

@@ -45,6 +45,7 @@ STEP = StepType(
     tone="pink",
     category="Actions",
     settings=CreateTask,
+    example={"title": "Call"},
     describe=describe,
     run=run,
 )

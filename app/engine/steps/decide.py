@@ -61,6 +61,15 @@ STEP = StepType(
     tone="purple",
     category="Logic",
     settings=Decide,
+    example={
+        "arms": [
+            {
+                "port": "a",
+                "name": "Ready",
+                "rule": {"rule": "score", "dimension": "total", "op": "at_least", "value": 50},
+            }
+        ]
+    },
     describe=describe,
     check=check,
     run=run,

@@ -35,6 +35,7 @@ STEP = StepType(
     tone="gray",
     category="End",
     settings=Exit,
+    example={},
     describe=describe,
     run=run,
     ports=lambda settings: (),

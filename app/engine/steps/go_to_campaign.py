@@ -39,6 +39,7 @@ STEP = StepType(
     tone="gray",
     category="End",
     settings=GoToCampaign,
+    example={"campaign": "other"},
     describe=describe,
     run=run,
     ports=lambda settings: (Port("out"),) if settings.stay else (),

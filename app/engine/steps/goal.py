@@ -72,6 +72,11 @@ STEP = StepType(
     tone="teal",
     category="End",
     settings=Goal,
+    example={
+        "rule": {"rule": "score", "dimension": "total", "op": "at_least", "value": 50},
+        "then": "end",
+        "otherwise": "wait",
+    },
     describe=describe,
     check=check,
     due=due,

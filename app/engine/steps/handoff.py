@@ -56,6 +56,7 @@ STEP = StepType(
     tone="pink",
     category="Actions",
     settings=Handoff,
+    example={"route": "round_robin"},
     describe=describe,
     run=run,
     help="The clock runs in the working hours of whoever gets the lead; overdue leads are escalated.",

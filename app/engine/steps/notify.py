@@ -36,6 +36,7 @@ STEP = StepType(
     tone="pink",
     category="Actions",
     settings=Notify,
+    example={"text": "Look at this lead", "to": "owner"},
     describe=describe,
     run=run,
 )

@@ -49,6 +49,7 @@ STEP = StepType(
     tone="blue",
     category="Actions",
     settings=SendEmail,
+    example={"mail": "welcome"},
     describe=describe,
     run=run,
     owes=True,

@@ -33,6 +33,7 @@ STEP = StepType(
     tone="blue",
     category="Actions",
     settings=SetField,
+    example={"field": "city", "value": "Basel"},
     describe=describe,
     run=run,
     keys=lambda settings: [("field", settings.field)],

@@ -41,6 +41,7 @@ STEP = StepType(
     tone="blue",
     category="Actions",
     settings=SetStage,
+    example={"stage": "lead"},
     describe=describe,
     run=run,
 )

@@ -55,6 +55,7 @@ STEP = StepType(
     tone="purple",
     category="Logic",
     settings=Split,
+    example={},
     describe=describe,
     check=check,
     run=run,

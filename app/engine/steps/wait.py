@@ -55,7 +55,9 @@ STEP = StepType(
     tone="orange",
     category="Timing",
     settings=Wait,
+    example={"amount": 2, "unit": "days"},
     describe=describe,
     due=due,
+    freezes=True,
     help="The wait counts from the lead's arrival here. Changing it later re-times everybody who waits.",
 )

@@ -112,6 +112,7 @@ STEP = StepType(
     tone="orange",
     category="Timing",
     settings=WaitUntil,
+    example={"mode": "window"},
     describe=describe,
     check=check,
     due=due,

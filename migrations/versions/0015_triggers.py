@@ -1,0 +1,14 @@
+"""What triggers remember: how far they have looked in time, and how many they let in each day."""
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass

@@ -1,0 +1,14 @@
+"""What a new version did to the leads inside, so that it can be undone."""
+
+revision = "0018"
+down_revision = "0017"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
