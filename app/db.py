@@ -22,6 +22,9 @@ MICROSECOND = timedelta(microseconds=1)
 # SQLite below these has the WAL-reset corruption bug (https://sqlite.org/wal.html); these carry the fix.
 _FIXED_SQLITE = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 
+# A database that is gone without a word is noticed within a minute, not after the system's two hours.
+_KEEPALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+
 
 class Instant(sa.TypeDecorator[datetime]):
     """An aware UTC datetime, stored as microseconds since 1970 so that both databases add, compare and index it alike."""
@@ -110,6 +113,23 @@ def _casefolded_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     return f"lower({compiler.process(element.clauses, **kw)})"
 
 
+class database_now(sa.sql.functions.GenericFunction[datetime]):
+    """The time by the database's clock, which all processes share, whatever their own say."""
+
+    type = Instant()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _database_now_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+
+
+@compiles(database_now, "postgresql")
+def _database_now_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+
+
 def _lower(text: Any) -> Any:
     return text.lower() if isinstance(text, str) else text
 
@@ -177,6 +197,7 @@ class Database:
                 pool_size=10,
                 max_overflow=10,
                 execution_options={"preserve_rowcount": True},  # else psycopg forgets it for INSERT … SELECT
+                connect_args=_KEEPALIVE,
             )
             return engine.execution_options(postgresql_readonly=True) if read_only else engine
         if self.url.database and self.url.database != ":memory:":

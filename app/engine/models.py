@@ -107,3 +107,31 @@ class Decision(Base):
     arrived_at: Mapped[datetime]
     at: Mapped[datetime]
     why: Mapped[dict[str, Any] | None]  # {"seen": {operand: value}, "note": "…"}
+
+
+class Lease(Base):
+    """A part of the work that one process does, until when by the database's clock; `fence` counts up at each take-over."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    holder: Mapped[Name | None]
+    fence: Mapped[int] = mapped_column(default=0)
+    until: Mapped[datetime]
+
+
+class Worker(Base):
+    """A process that says on each beat that it lives, and how its last pass went."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(sa.String(200), primary_key=True)
+    duties: Mapped[Kind]
+    started_at: Mapped[datetime]
+    until: Mapped[datetime]  # alive until then, by the database's clock
+    ticked_at: Mapped[datetime | None]
+    tick_ms: Mapped[int | None]
+    moved: Mapped[int] = mapped_column(default=0, server_default="0")
+    sent_at: Mapped[datetime | None]
+    sent: Mapped[int] = mapped_column(default=0, server_default="0")
+    trouble: Mapped[str | None]  # why its last pass failed

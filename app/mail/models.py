@@ -42,3 +42,13 @@ class MailVersion(Base):
     text: Mapped[str]
     links: Mapped[list[Any]]  # [{"url", "label"}], numbered from 0 by place
     created_at: Mapped[datetime]
+
+
+class Sending(Base):
+    """One row for the whole organisation: whether mail may leave at all."""
+
+    __tablename__ = "sending"
+
+    id: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, autoincrement=False)
+    paused_at: Mapped[datetime | None]
+    paused_by: Mapped[Name | None]
