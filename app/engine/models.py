@@ -24,6 +24,9 @@ class Campaign(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     paused_at: Mapped[datetime | None]
+    clock_runs: Mapped[bool] = mapped_column(
+        default=False, server_default=sa.false()
+    )  # also while it is paused (SEMANTICS 25)
     trouble: Mapped[str | None]  # why the engine leaves it out for now
     try_again_at: Mapped[datetime | None]
     missed_from: Mapped[Ref | None]  # the first event it has not seen, since it paused or was in trouble
@@ -93,6 +96,22 @@ class Enrollment(Base):
     reason: Mapped[Name | None]
 
 
+class MergedPassage(Base):
+    """What a merge did to a passage: whose it was before, and whether it ended by it, so that it can be given back."""
+
+    __tablename__ = "merged_passages"
+
+    id: Mapped[Id]
+    enrollment_id: Mapped[Ref] = mapped_column(sa.ForeignKey("enrollments.id"), index=True)
+    lead_id: Mapped[Ref]  # whose it was
+    merged_id: Mapped[Ref]  # of the two records the one that is no more
+    survivor_id: Mapped[Ref] = mapped_column(index=True)
+    has_ended: Mapped[bool]  # it closed as merged, standing where it stands, and was due at `due_at`
+    due_at: Mapped[datetime | None]
+    at: Mapped[datetime]
+    given_back_at: Mapped[datetime | None]
+
+
 class Decision(Base):
     """The journal: by which port an enrollment left a visit, when, and why (SEMANTICS 29)."""
 
@@ -135,3 +154,32 @@ class Worker(Base):
     sent_at: Mapped[datetime | None]
     sent: Mapped[int] = mapped_column(default=0, server_default="0")
     trouble: Mapped[str | None]  # why its last pass failed
+
+
+class TriggerState(Base):
+    """What a trigger of a campaign remembers: until when it has looked at the clock, and whom it let in today."""
+
+    __tablename__ = "trigger_states"
+
+    campaign_id: Mapped[Ref] = mapped_column(
+        sa.ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    trigger: Mapped[Name] = mapped_column(primary_key=True)
+    looked_until: Mapped[datetime | None]  # None: from the publication on
+    day: Mapped[Kind] = mapped_column(default="")  # in the campaign's zone, as 2026-03-05
+    entered_count: Mapped[int] = mapped_column(default=0)  # on that day, where the trigger has a daily limit
+
+
+class Waiting(Base):
+    """A lead that a trigger's daily limit keeps at the door; the first of the queue comes in first."""
+
+    __tablename__ = "waiting"
+    __table_args__ = (sa.UniqueConstraint("campaign_id", "trigger", "lead_id", "key"),)
+
+    id: Mapped[Id]
+    campaign_id: Mapped[Ref] = mapped_column(sa.ForeignKey("campaigns.id", ondelete="CASCADE"))
+    trigger: Mapped[Name]
+    lead_id: Mapped[Ref] = mapped_column(sa.ForeignKey("leads.id"), index=True)
+    key: Mapped[Name] = mapped_column(default="")
+    occasion: Mapped[str] = mapped_column(sa.String(80))
+    at: Mapped[datetime]  # what would have let it in
