@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base, Ref
+from app.db import Base, Id, Kind, Name, Ref
 
 
 class Draft(Base):
@@ -19,3 +19,39 @@ class Draft(Base):
     revision: Mapped[int] = mapped_column(default=1)  # an edit names the revision it saw; another one is a conflict
     updated_at: Mapped[datetime]
     updated_by: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Move(Base):
+    """One publication over leads who were inside, and what there was before, so that it can be undone (SEMANTICS 23)."""
+
+    __tablename__ = "moves"
+
+    id: Mapped[Id]
+    campaign_id: Mapped[Ref] = mapped_column(sa.ForeignKey("campaigns.id", ondelete="CASCADE"), index=True)
+    version_id: Mapped[Ref] = mapped_column(sa.ForeignKey("versions.id", ondelete="CASCADE"))
+    before_id: Mapped[Ref] = mapped_column(sa.ForeignKey("versions.id", ondelete="CASCADE"))
+    moved_count: Mapped[int]
+    user_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
+    at: Mapped[datetime]
+    undone_at: Mapped[datetime | None]
+
+
+class Moved(Base):
+    """One passage as it stood before a publication moved it."""
+
+    __tablename__ = "moved"
+
+    move_id: Mapped[Ref] = mapped_column(
+        sa.ForeignKey("moves.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    enrollment_id: Mapped[Ref] = mapped_column(
+        sa.ForeignKey("enrollments.id"), primary_key=True, autoincrement=False, index=True
+    )
+    fate: Mapped[Kind]  # stays | retimed | goes | exits
+    version_id: Mapped[Ref]
+    step: Mapped[Name]
+    visit: Mapped[int]
+    arrived_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]
+    held: Mapped[int]
+    tries: Mapped[int] = mapped_column(sa.SmallInteger)
