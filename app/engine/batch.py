@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app import db
 from app.db import Instant, Json
 from app.engine.graph import Step
+from app.engine.retrying import MOST_TRIES, next_try
 from app.segments import ruling
 from app.segments.ruletype import RuleContext
 
@@ -59,12 +60,15 @@ class Batch:
     what has left by a port is no longer in it.
     """
 
-    def __init__(self, session: Session, *, now: datetime, version_id: int, step: Step, campaign_key: str) -> None:
+    def __init__(
+        self, session: Session, *, now: datetime, version_id: int, step: Step, campaign_key: str, zone: str = ""
+    ) -> None:
         self.session = session
         self.now = now
         self.version_id = version_id
         self.step = step
         self.campaign_key = campaign_key
+        self.zone = zone  # the campaign's, for leads whose own is unknown; "": the organisation's
         self.has_ended = False  # whether somebody's passage may have ended here
         self._at_step = sa.and_(
             rows.c.version_id == version_id, rows.c.step == step.id, rows.c.state == "moving", rows.c.port.is_(None)
@@ -101,6 +105,34 @@ class Batch:
         """
         self.has_ended = True
         self._update(where, port="end", state=state, reason=reason, withdraws=withdraws)
+
+    def rest(self, *, until: datetime | None = None, where: sa.ColumnElement[bool] | None = None) -> None:
+        """Keep the leads here, until a time or (None) until something makes them due; they are out of `here`."""
+        self._update(where, state="resting", due_at=until)
+
+    def fail(
+        self,
+        reason: str | sa.ColumnElement[str],
+        *,
+        where: sa.ColumnElement[bool] | None = None,
+        for_good: bool = False,
+    ) -> None:
+        """The step could not be done for the leads here, with the reason a person will read (SEMANTICS 16).
+
+        It is tried again after a growing delay, at last (or at once, `for_good`) they leave by the port "failed" if it
+        is drawn, else they are parked as failed.
+        """
+        matching = sa.true() if where is None else where
+        over = matching if for_good else sa.and_(matching, rows.c.tries + 1 >= MOST_TRIES)
+        note = db.json_object("note", reason)
+        if "failed" in self.step.next:
+            self.leave("failed", where=over, why=note)
+        else:
+            self.has_ended = True
+            self._update(over, port="end", state="failed", reason=reason, why=note, withdraws=False)
+        if not for_good:
+            due_at = next_try(rows.c.tries, self.now)
+            self._update(matching, state="resting", tries=rows.c.tries + 1, due_at=due_at, reason=reason)
 
     def forget_ports(self) -> None:
         """Once journalled, those who ended here have no port any more, lest they be journalled again."""
