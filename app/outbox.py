@@ -55,6 +55,14 @@ class Message(Base):
             sqlite_where=sa.text("state IN ('held', 'deferred', 'failed', 'in_doubt')"),
             postgresql_where=sa.text("state IN ('held', 'deferred', 'failed', 'in_doubt')"),
         ),
+        # what waits for an hour or for a slot, by when to look again
+        sa.Index(
+            "ix_messages_held",
+            "reason",
+            "not_before",
+            sqlite_where=sa.text("state = 'held'"),
+            postgresql_where=sa.text("state = 'held'"),
+        ),
         sa.Index(None, "lead_id", "created_at"),
         sa.Index(None, "campaign_id", "step"),
     )
@@ -62,7 +70,9 @@ class Message(Base):
     id: Mapped[Id]
     kind: Mapped[Kind] = mapped_column(default="mail")
     purpose: Mapped[Kind] = mapped_column(default="marketing")  # marketing: at most once; operational: at least once
-    priority: Mapped[int] = mapped_column(sa.SmallInteger, default=5)  # lower leaves first
+    priority: Mapped[int] = mapped_column(
+        sa.SmallInteger, default=5
+    )  # lower leaves first: operational 0, else the campaign's
     state: Mapped[Kind] = mapped_column(default="ready")
     reason: Mapped[Name | None]  # of not_sent, failed, cancelled, held
     key: Mapped[Name | None] = mapped_column(unique=True)  # idempotency of mail that no visit owes
@@ -79,6 +89,10 @@ class Message(Base):
     bucket: Mapped[int] = mapped_column(sa.SmallInteger, default=0)
     created_at: Mapped[datetime]
     not_before: Mapped[datetime]
+    expires_at: Mapped[datetime | None]  # from then on it is stale
+    over_cap: Mapped[Kind | None]  # hold | skip: what to do when the lead had enough mail
+    any_hour: Mapped[bool] = mapped_column(default=False, server_default=sa.false())  # its campaign ignores quiet hours
+    winner_id: Mapped[Ref | None]  # the message that took the slot it wanted
     claimed_by: Mapped[Name | None]
     lease_until: Mapped[datetime | None]
     attempt: Mapped[int] = mapped_column(sa.SmallInteger, default=0)

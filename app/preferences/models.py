@@ -78,3 +78,30 @@ class Suppression(Base):
     reason: Mapped[Kind]  # bounce | complaint | erased | manual
     detail: Mapped[str] = mapped_column(default="")
     at: Mapped[datetime]
+
+
+class FrequencyCap(Base):
+    """At most so much marketing mail to one lead in a time; of one topic, or of all together (SEMANTICS 20)."""
+
+    __tablename__ = "frequency_caps"
+
+    id: Mapped[Id]
+    topic_id: Mapped[Ref | None] = mapped_column(
+        sa.ForeignKey("topics.id", ondelete="CASCADE")
+    )  # None: all marketing mail
+    most: Mapped[int]
+    period: Mapped[Kind]  # days: the last so many | day | week | month: of the calendar where the lead lives
+    days: Mapped[int] = mapped_column(default=1)  # of a cap over the last so many days
+    created_at: Mapped[datetime]
+
+
+class SendingWindow(Base):
+    """Hours in which marketing mail may leave, as the lead's clock shows them; outside all of them it is quiet (SEMANTICS 21)."""
+
+    __tablename__ = "sending_windows"
+
+    id: Mapped[Id]
+    weekdays: Mapped[list[Any]]  # 0 is Monday
+    opens: Mapped[int]  # minutes after midnight
+    closes: Mapped[int]  # at or before `opens`: on the next day
+    created_at: Mapped[datetime]
