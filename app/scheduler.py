@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+import sqlalchemy as sa
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -17,7 +17,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from app import clock
 from app.accounts import limiting, signing_in
 from app.db import Database
-from app.engine import passing, ticking
+from app.engine import passing, sharing, ticking
+from app.engine.sharing import ENGINE, SENDER, Share
 from app.mail import delivering
 from config import Config
 
@@ -28,8 +29,9 @@ except ImportError:  # no such locks on Windows, where SQLite's own lock still k
 
 log = logging.getLogger("trellis.scheduler")
 
-ENGINE, SENDER = "engine", "sender"
-TICK_SECONDS, SEND_SECONDS, HOUSEKEEPING_SECONDS = 5, 2, 60
+__all__ = ["ENGINE", "SENDER", "Clockwork", "NotAlone"]
+
+TICK_SECONDS, SEND_SECONDS, HOUSEKEEPING_SECONDS, BEAT_SECONDS = 5, 2, 60, 5
 REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 
 
@@ -43,15 +45,16 @@ class Clockwork:
     def __init__(self, config: Config, database: Database, duties: tuple[str, ...] = (ENGINE, SENDER)) -> None:
         self.config = config
         self.database = database
-        self.worker = f"{socket.gethostname()}:{os.getpid()}"
-        self._lock = _claim(database)
+        self._locks = [_claim(database, duty) for duty in duties]
+        self.share = Share(database, duties)
         self._beats = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
-            executors={"default": ThreadPoolExecutor(4)},
+            executors={"default": ThreadPoolExecutor(5)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
         )
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        self._every(BEAT_SECONDS, self.beat)
         if ENGINE in duties:
             self._every(TICK_SECONDS, self.tick)
             self._every(HOUSEKEEPING_SECONDS, self.keep_house)
@@ -59,34 +62,61 @@ class Clockwork:
             self._every(SEND_SECONDS, self.send)
 
     def start(self) -> None:
+        self._guarded(self.beat)  # so that the first tick has something to move
         self._beats.start()
 
     def stop(self) -> None:
         if self._beats.running:
             self._beats.shutdown(wait=True)
-        if self._lock is not None:
-            self._lock.close()
+        try:
+            self.share.leave()
+        except sa.exc.DBAPIError:
+            log.warning("The database is away; what this process held is free when its leases have run out.")
+        for lock in self._locks:
+            if lock is not None:
+                lock.close()
 
     def _every(self, seconds: int, duty: Callable[[datetime], None]) -> None:
-        def run() -> None:
-            try:
-                duty(clock.now())
-            except Exception:
-                log.exception("%s failed; it is tried again in %s seconds", duty.__name__, seconds)
+        first = clock.now()
+        self._beats.add_job(self._guarded, "interval", [duty], seconds=seconds, id=duty.__name__, next_run_time=first)
 
-        self._beats.add_job(run, "interval", seconds=seconds, id=duty.__name__, next_run_time=clock.now())
+    def _guarded(self, duty: Callable[[datetime], None]) -> None:
+        """Do a duty at the time of the database's clock; whatever goes wrong, the next beat tries again."""
+        try:
+            with self.database.read() as session:
+                now = sharing.now_by(session)
+            duty(now)
+            self.share.notes["trouble"] = None
+        except sa.exc.DBAPIError as error:
+            self.share.notes["trouble"] = f"{duty.__name__}: {type(error).__name__}"
+            log.warning(
+                "%s could not reach or use the database; the next beat tries again: %s", duty.__name__, error.orig
+            )
+        except Exception as error:
+            self.share.notes["trouble"] = f"{duty.__name__}: {type(error).__name__}: {error}"[:500]
+            log.exception("%s failed; the next beat tries again", duty.__name__)
+
+    def beat(self, _now: datetime) -> None:
+        """Say that this process lives, and hold a fair share of the leads."""
+        self.share.beat()
 
     def tick(self, now: datetime) -> None:
         """Move leads along their flows."""
-        ticking.tick(self.database, now)
+        start = time.monotonic()
+        report = ticking.tick(self.database, now, confirm=self.share.confirm)
+        self.share.notes |= {"ticked_at": now, "tick_ms": int((time.monotonic() - start) * 1000)}
+        self.share.notes["moved"] = self.share.notes.get("moved", 0) + report.moved
 
     def send(self, now: datetime) -> None:
         """Deliver what the outbox holds."""
-        delivering.send(self.database, self.config, now=now, worker=self.worker)
+        report = delivering.send(self.database, self.config, now=now, worker=self.share.name)
+        self.share.notes |= {"sent_at": now, "sent": self.share.notes.get("sent", 0) + report.sent}
 
     def keep_house(self, now: datetime) -> None:
-        """What only the passing of time brings about, and the sweeping."""
+        """What only the passing of time brings about, and the sweeping; by one process at a time."""
         with clock.at(now), self.database.write() as session:
+            if not self.share.keeps_house(session):
+                return
             passing.pass_time(session, now, base_url=self.config.base_url)
         with self.database.write() as session:
             limiting.forget(session, now)
@@ -104,8 +134,8 @@ def _shrink_wal(database: Database) -> None:
         connection.close()
 
 
-def _claim(database: Database) -> IO[str] | None:
-    """Be the only engine on this SQLite file; on PostgreSQL any number may work, so nothing is claimed."""
+def _claim(database: Database, duty: str) -> IO[str] | None:
+    """Be the only engine, or sender, on this SQLite file; on PostgreSQL any number may work, so nothing is claimed."""
     name = database.url.database
     if not database.is_sqlite or not name or name == ":memory:":
         return None
@@ -116,14 +146,14 @@ def _claim(database: Database) -> IO[str] | None:
             f"The database file is on a network file system ({kind}), where SQLite loses data; "
             "move it to a local disk, or set TRELLIS_DATABASE_URL to PostgreSQL."
         )
-    file = open(path.with_name(path.name + ".engine"), "a+")  # noqa: SIM115  (held until the process stops)
+    file = open(path.with_name(f"{path.name}.{duty}"), "a+")  # noqa: SIM115  (held until the process stops)
     try:
         if fcntl:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
         raise NotAlone(
-            "Another Trellis already runs the engine on this data; stop it, set TRELLIS_DATA to another folder, "
+            f"Another Trellis already runs the {duty} on this data; stop it, set TRELLIS_DATA to another folder, "
             "or set TRELLIS_DATABASE_URL to PostgreSQL to run several."
         ) from None
     return file

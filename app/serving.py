@@ -37,6 +37,20 @@ def serve(ctx: click.Context, host: str, only: str | None) -> None:
     click.echo("Trellis has stopped.")
 
 
+@click.command()
+@click.pass_context
+def engine(ctx: click.Context) -> None:
+    """Start an engine alone; any number share the leads on PostgreSQL."""
+    ctx.invoke(serve, only="engine", host="")
+
+
+@click.command()
+@click.pass_context
+def sender(ctx: click.Context) -> None:
+    """Start a sender alone; any number share the mail on PostgreSQL."""
+    ctx.invoke(serve, only="sender", host="")
+
+
 def _log() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -126,4 +140,4 @@ def _wait(server: Any) -> None:
     wait()
 
 
-commands: tuple[click.Command, ...] = (serve,)
+commands: tuple[click.Command, ...] = (serve, engine, sender)

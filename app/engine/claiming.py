@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ ACTIVE: sa.ColumnClause[str] = sa.literal_column(
 )  # a literal, so that both databases see the partial indexes
 
 
-def claim(session: Session, *, now: datetime, limit: int, buckets: range | None = None) -> int:
+def claim(session: Session, *, now: datetime, limit: int, buckets: Collection[int] | None = None) -> int:
     """Move up to `limit` due enrollments of campaigns that run into the batch, longest due first; how many."""
     of_live = (Enrollment.campaign_id + 0).in_(
         sa.select(Campaign.id).where(isolating.available(now))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+from sqlalchemy.orm import Session
 
 from app import clock
 from app.db import Database
@@ -12,6 +15,12 @@ from app.engine.batch import prepare
 
 BATCH = 5_000  # leads or events in one transaction; locks stay short on SQLite, statements stay few
 ROUNDS = 20  # of "observe, then move" in one tick, since what leads do in a flow is an event too
+
+Confirm = Callable[[Session], Collection[int] | None]  # the buckets a transaction may move; None: all of them
+
+
+def everything(_session: Session) -> None:
+    """One engine alone moves every lead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +33,11 @@ class TickReport:
     batches: int = 0
 
 
-def tick(database: Database, now: datetime, *, batch: int = BATCH, buckets: range | None = None) -> TickReport:
-    """Do all that is due at `now`; running it again at the same time does nothing."""
+def tick(database: Database, now: datetime, *, batch: int = BATCH, confirm: Confirm = everything) -> TickReport:
+    """Do all that is due at `now`; running it again at the same time does nothing.
+
+    `confirm` is asked first in every transaction that moves leads, which buckets are still ours.
+    """
     report = TickReport()
     with clock.at(now):
         with database.write() as session:
@@ -33,7 +45,7 @@ def tick(database: Database, now: datetime, *, batch: int = BATCH, buckets: rang
         for _ in range(ROUNDS):
             before = report
             report = _observe_all(database, now, batch, report)
-            report = _move_all(database, now, batch, buckets, report)
+            report = _move_all(database, now, batch, confirm, report)
             if report == before:
                 break
         with database.write() as session:
@@ -50,9 +62,12 @@ def _observe_all(database: Database, now: datetime, batch: int, report: TickRepo
             return report
 
 
-def _move_all(database: Database, now: datetime, batch: int, buckets: range | None, report: TickReport) -> TickReport:
+def _move_all(database: Database, now: datetime, batch: int, confirm: Confirm, report: TickReport) -> TickReport:
     while True:
         with database.write() as session:
+            buckets = confirm(session)
+            if buckets is not None and not buckets:
+                return report
             prepare(session)
             count = claiming.claim(session, now=now, limit=batch, buckets=buckets)
             runs = running.run(session, now=now) if count else 0
