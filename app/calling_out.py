@@ -1,0 +1,311 @@
+"""The one way out to other people's servers over HTTP: only to public addresses, checked and then kept, and never for long."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolver = Callable[[str, int], Sequence[str]]
+
+SECONDS = 10.0  # for everything: finding the address, connecting, asking, and reading the answer
+MOST_BYTES = 64 * 1024  # of an answer
+LONGEST_URL = 2000
+PORTS = {"https": 443, "http": 80}
+
+# Public by the book, but nobody's web server: relays and tunnels that end somewhere else, and one cloud's own services.
+_ODD = [
+    ipaddress.ip_network(text)
+    for text in ("192.88.99.0/24", "168.63.129.16/32", "2001::/23", "2002::/16", "64:ff9b:1::/48", "fec0::/10", "::/96")
+]
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # an IPv6-only network's way to IPv4: as good as the address inside
+_LABEL = re.compile(r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$")
+
+
+class Refused(ValueError):
+    """An address that is never called, in one sentence; trying again would not help."""
+
+
+class Unreachable(OSError):
+    """The server did not answer as a server does, in one sentence; it may do so later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said; `body` is None when it was longer than we read."""
+
+    status: int
+    body: bytes | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a URL leads, read once and strictly."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return name if self.port == PORTS[self.scheme] else f"{name}:{self.port}"
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """Every address of a host, as the system finds them."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Calls servers; `own` are the hosts ("crm.internal", "10.0.0.5:8080") of the house's networks that may be called, too."""
+
+    own: frozenset[str] = frozenset()
+    resolver: Resolver = resolve
+    seconds: float = SECONDS
+    context: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+    def target(self, url: str) -> Target:
+        """Read a URL. Raises Refused with what is wrong with it."""
+        found = read(url)
+        if self._is_own(found):
+            return found
+        if found.scheme != "https":
+            raise Refused("The address must start with https://, so that nobody on the way can read it.")
+        if found.port not in PORTS.values():
+            raise Refused(f"Port {found.port} is not called; use the usual one of https.")
+        return found
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post to a URL and read the answer; redirects are answers. Raises Refused or Unreachable."""
+        deadline = time.monotonic() + self.seconds
+        target = self.target(url)
+        addresses = self.addresses(target, deadline)
+        problem = Unreachable(f"{target.host} could not be reached.")
+        for address in addresses[:4]:
+            try:
+                opened = self._connect(target, address, deadline)
+            except OSError as error:
+                problem = Unreachable(f"{target.host} could not be reached: {_plain(error)}.")
+                continue
+            return self._ask(opened, target, body, headers, deadline)
+        raise problem
+
+    def addresses(self, target: Target, deadline: float | None = None) -> list[str]:
+        """The addresses of the host, each one checked; one that may not be called spoils them all."""
+        found = self._resolved(target, deadline or time.monotonic() + self.seconds)
+        if not found:
+            raise Unreachable(f"{target.host} has no address.")
+        is_own = self._is_own(target)
+        for text in found:
+            if not may_be_called(text, own=is_own):
+                raise Refused(f"{target.host} leads to {text}, which is not a public address; it is not called.")
+        return list(dict.fromkeys(found))
+
+    def _is_own(self, target: Target) -> bool:
+        usual = target.host in self.own and target.port in PORTS.values()
+        return usual or f"{target.host}:{target.port}" in self.own
+
+    def _resolved(self, target: Target, deadline: float) -> list[str]:
+        """Ask for the addresses in a thread, since the system's way of asking knows no time limit."""
+        found: list[str] = []
+        trouble: list[BaseException] = []
+
+        def ask() -> None:
+            try:
+                found.extend(self.resolver(target.host, target.port))
+            except (OSError, UnicodeError) as error:
+                trouble.append(error)
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(max(deadline - time.monotonic(), 0))
+        if asking.is_alive():
+            raise Unreachable(f"The address of {target.host} could not be found in time.")
+        if trouble:
+            raise Unreachable(f"There is no address for {target.host}.")
+        return found
+
+    def _connect(self, target: Target, address: str, deadline: float) -> socket.socket:
+        """A connection to the checked address itself; the certificate must still be the host's."""
+        opened = socket.create_connection((address, target.port), timeout=_left(deadline))
+        if target.scheme == "http":
+            return opened
+        guard = _Deadline(opened, deadline)
+        try:
+            return self.context.wrap_socket(opened, server_hostname=target.host)
+        except BaseException:
+            opened.close()
+            raise
+        finally:
+            guard.end()
+
+    def _ask(
+        self, opened: socket.socket, target: Target, body: bytes, headers: Mapping[str, str], deadline: float
+    ) -> Answer:
+        connection = http.client.HTTPConnection(target.host, target.port)
+        connection.sock = opened
+        guard = _Deadline(opened, deadline)
+        try:
+            own = {"Host": target.authority, "Connection": "close", "Accept": "application/json"}
+            connection.request("POST", target.path, body=body, headers={**headers, **own})
+            answer = connection.getresponse()
+            found = Answer(answer.status, _read(answer), {k.lower(): v for k, v in answer.getheaders()})
+            if guard.has_passed:  # then what looks like the end is where we cut it off
+                raise TimeoutError
+            return found
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if guard.has_passed:
+                raise Unreachable(f"{target.host} took longer than {self.seconds:g} seconds.") from error
+            raise Unreachable(f"{target.host} broke off: {_plain(error)}.") from error
+        finally:
+            guard.end()
+            connection.close()
+
+
+class _Deadline:
+    """Ends a connection when its time is over, whatever it is doing: each single read may be quick and the whole endless."""
+
+    def __init__(self, opened: socket.socket, deadline: float) -> None:
+        self.has_passed = False
+        self._opened = opened
+        self._timer = threading.Timer(_left(deadline), self._pass)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _pass(self) -> None:
+        self.has_passed = True
+        with contextlib.suppress(OSError):
+            # of the descriptor, not through TLS: that would wait for the one who reads
+            socket.socket.shutdown(self._opened, socket.SHUT_RDWR)
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+
+def read(url: str) -> Target:
+    """A URL in its parts, if it is one that can only be understood in one way. Raises Refused."""
+    if len(url) > LONGEST_URL or not url.isascii() or any(c <= " " or c in "\\\x7f" for c in url):
+        raise Refused("The address must be plain letters without spaces, at most 2,000 of them.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise Refused("The address cannot be read; write it like https://example.com/hook.") from None
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise Refused("Write the whole address, such as https://example.com/hook.")
+    if "@" in parts.netloc:
+        raise Refused("An address with a name and password in it is not called; leave them out.")
+    return Target(parts.scheme, _host(parts), PORTS[parts.scheme] if port is None else port, _path(parts))
+
+
+def _host(parts: SplitResult) -> str:
+    host = str(parts.hostname).lower()
+    if ":" in host:
+        if "%" in host or not _is_address(host):
+            raise Refused("The address in brackets is not one that can be called.")
+        return host
+    labels = host.removesuffix(".").split(".")
+    if len(host) > 253 or not all(_LABEL.match(label) for label in labels):
+        raise Refused(f"{host} is not the name of a server.")
+    return ".".join(labels)
+
+
+def _path(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def may_be_called(text: str, *, own: bool = False) -> bool:
+    """Whether an address is a public one, or (`own`) one of the house's; never a link's own, nor one that tunnels to another."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False  # a zone (fe80::1%eth0), or no address at all
+    return _is_own(_bare(address)) if own else _is_public(_bare(address))
+
+
+def _bare(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one only wraps."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def _is_public(address: Address) -> bool:
+    # is_global alone is not enough: Python 3.11 takes multicast, 6to4 and NAT64 for global
+    is_special = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_private
+    return address.is_global and not is_special and not address.is_loopback and not _is_odd(address)
+
+
+def _is_own(address: Address) -> bool:
+    if _is_public(address):
+        return True
+    is_ours = address.is_private or address in ipaddress.ip_network("100.64.0.0/10")
+    never = address.is_link_local or address.is_multicast or address.is_unspecified or address == _METADATA_IPV6
+    return is_ours and not never and (address.is_loopback or not (address.is_reserved or _is_odd(address)))
+
+
+_METADATA_IPV6 = ipaddress.ip_address("fd00:ec2::254")
+
+
+def _is_odd(address: Address) -> bool:
+    return any(address in network for network in _ODD)
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes | None:
+    """The body, or None when it is longer than we read. Raises an error when it is shorter than it says."""
+    found = b""
+    while len(found) <= MOST_BYTES:
+        more = answer.read1(MOST_BYTES + 1 - len(found)) if not answer.chunked else answer.read(4096)
+        if not more:
+            if answer.length:
+                raise http.client.IncompleteRead(found, answer.length)
+            return found
+        found += more
+    return None
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.001)
+
+
+def _plain(error: BaseException) -> str:
+    """An error in a few words, without what only a programmer reads."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return "no secure connection came about"
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "it refused the connection"
+    if isinstance(error, http.client.IncompleteRead):
+        return "its answer was shorter than it said"
+    if isinstance(error, http.client.RemoteDisconnected | ConnectionError | BrokenPipeError):
+        return "it closed the connection without an answer"
+    if isinstance(error, http.client.HTTPException | ValueError):
+        return "its answer was not HTTP that can be read"
+    return (error.strerror or type(error).__name__).lower() if isinstance(error, OSError) else type(error).__name__
