@@ -59,7 +59,8 @@ class FlowSpec(_Strict):
     re_entry: ReEntry = ReEntry(mode="never", days=30)
     exits: list[Exit] = Field(default_factory=list, max_length=50)
     on_unsubscribe: str = Field("exit", pattern="^(exit|stay)$")
-    priority: int = Field(5, ge=1, le=9)
+    priority: int = Field(5, ge=1, le=9)  # 1 comes first
+    quiet_hours: str = Field("", pattern="^(|ignore)$")  # ignore: its mail leaves at any hour
     triggers: list[TriggerSpec] = Field(default_factory=list, max_length=50)
     start: str | None = None
     steps: list[StepSpec] = Field(default_factory=list, max_length=1000)
