@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.db import Instant
-from app.engine import goals, isolating, journal, versions
+from app.engine import chance, goals, isolating, journal, versions
 from app.engine.batch import Batch, rows
 from app.engine.graph import Flow, Step
 from app.engine.steptype import Arrival
@@ -53,7 +54,7 @@ def _run_step(session: Session, version: Published, step: Step, now: datetime) -
     zone_name = version.flow.spec.zone
     batch = Batch(session, now=now, version_id=version.id, step=step, campaign_key=version.campaign_key, zone=zone_name)
     if step.type.due is not None:
-        _derive_due(batch, version.flow)
+        derive_due(batch, version.flow)
     if step.type.owes:
         goals.hold(batch, version.flow)
     if step.type.run is not None:
@@ -68,38 +69,51 @@ def _run_step(session: Session, version: Published, step: Step, now: datetime) -
     _move_on(session, version, step, now)
 
 
-def _derive_due(batch: Batch, flow: Flow) -> None:
+def derive_due(batch: Batch, flow: Flow) -> None:
     """Compute when each wait ends from its arrival (SEMANTICS 1): once for each distinct arrival, whatever the number of leads."""
     step, leads = batch.step, db.table("leads")
     assert step.type.due is not None
     value = step.type.value(step.settings, leads) if step.type.value else sa.null()
     of_lead = sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, flow.spec.zone or _house_zone())
-    arrivals = (
-        sa.select(batch.here.c.arrived_at, of_lead.label("zone"), sa.cast(value, sa.Text).label("value"))
-        .select_from(batch.here.join(leads, leads.c.id == batch.here.c.lead_id))
-        .distinct()
-    )
-    found = batch.session.execute(arrivals).all()
-    known = [(a, z, v, step.type.due(step.settings, Arrival(a, zone(z), v))) for a, z, v in found]
-    given = db.rows_of(known, arrived_at=Instant(), zone=sa.Text(), value=sa.Text(), due_at=Instant())
-    due = (
-        sa.select(given.c.due_at)
-        .where(
-            given.c.arrived_at == rows.c.arrived_at,
-            given.c.zone == of_lead,
-            given.c.value.is_not_distinct_from(sa.cast(value, sa.Text)),
-            leads.c.id == rows.c.lead_id,
-        )
-        .correlate(rows)
-        .scalar_subquery()
-    )
-    derived = sa.literal(known[0][3], Instant()) if len(known) == 1 else due
+    drawn = chance.draw(leads.c.id, batch.campaign_key, step.id) if step.type.draws else sa.literal(0)
+    arrivals = sa.select(
+        batch.here.c.enrollment_id,
+        batch.here.c.arrived_at,
+        of_lead.label("zone"),
+        sa.cast(value, sa.Text).label("value"),
+        drawn.label("draw"),
+    ).select_from(batch.here.join(leads, leads.c.id == batch.here.c.lead_id))
+    asked = arrivals.subquery()
+    found = batch.session.execute(sa.select(asked.c.arrived_at, asked.c.zone, asked.c.value, asked.c.draw).distinct())
+    known = [(a, z, v, d, step.type.due(step.settings, Arrival(a, zone(z), v, d))) for a, z, v, d in found]
+    change = sa.update(rows).where(rows.c.version_id == batch.version_id, rows.c.step == step.id, _moving)
+    if len(known) == 1:
+        derived: sa.ColumnElement[Any] = sa.literal(known[0][4], Instant())
+    else:
+        ends = _looked_up(known, asked)
+        own = ends.c.enrollment_id == rows.c.enrollment_id
+        if batch.session.get_bind().dialect.name == "postgresql":  # joins; SQLite makes an index for each question
+            derived, change = ends.c.due_at, change.where(own)
+        else:
+            derived = sa.select(ends.c.due_at).where(own).correlate(rows).scalar_subquery()
     stood = sa.type_coerce(sa.cast(derived, sa.BigInteger) + rows.c.held, Instant)
-    batch.session.execute(
-        sa.update(rows)
-        .where(rows.c.version_id == batch.version_id, rows.c.step == step.id, _moving)
-        .values(due_at=stood if step.type.freezes else derived)
+    batch.session.execute(change.values(due_at=stood if step.type.freezes else derived))
+
+
+def _looked_up(known: Sequence[Sequence[Any]], asked: sa.Subquery) -> sa.CTE:
+    """When each lead's wait ends, of those computed; both lists are written out first, else each lead reads them anew."""
+    listed = db.rows_of(
+        known, arrived_at=Instant(), zone=sa.Text(), value=sa.Text(), draw=sa.BigInteger(), due_at=Instant()
     )
+    given = sa.select(*listed.c).cte("given_due").prefix_with("MATERIALIZED")
+    alike = sa.and_(
+        given.c.arrived_at == asked.c.arrived_at,
+        given.c.zone == asked.c.zone,
+        given.c.draw == asked.c.draw,
+        given.c.value.is_not_distinct_from(asked.c.value),
+    )
+    joined = sa.select(asked.c.enrollment_id, given.c.due_at).join_from(asked, given, alike)
+    return joined.cte("ends").prefix_with("MATERIALIZED")
 
 
 def _house_zone() -> sa.ScalarSelect[Any]:

@@ -36,11 +36,12 @@ NEVER = None  # a `due` of NEVER waits for an event alone
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a wait may look at: when the lead came, in which zone it lives, and the value the step asked for."""
+    """What a wait may look at: when the lead came, in which zone it lives, the value the step asked for, and its chance."""
 
     arrived_at: datetime
     zone: ZoneInfo
     value: Any = None
+    draw: int = 0  # of a step that draws: this lead's `chance.draw` here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class StepType:
     value: Callable[[Any, sa.FromClause], sa.ColumnElement[Any]] | None = None  # what `due` needs of the lead, as SQL
     ports: Callable[[Any], tuple[Port, ...]] = lambda settings: OUT
     check: Callable[[Any], list[Complaint]] = lambda settings: []
+    draws: bool = False  # whether `due` needs the lead's chance
     watches: Callable[[Any], list[str]] = lambda settings: []  # lead fields whose change derives the wait again
     awaits: Callable[[Any, sa.FromClause], sa.ColumnElement[bool]] | None = None  # which new events may end the wait
     rules: Callable[[Any], list[dict[str, Any]]] = lambda settings: []  # the rules inside, for lint and "used by"
