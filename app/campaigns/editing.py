@@ -48,6 +48,9 @@ class Governing(Settings):
     priority: Annotated[
         int, Widget("Priority", "number", hint="1 comes first when campaigns compete for the same lead.")
     ] = 5
+    any_hour: Annotated[
+        bool, Widget("Mail at any hour", "switch", hint="Also outside the sending hours of your organisation.")
+    ] = False
 
 
 def governing(flow: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,6 +65,7 @@ def governing(flow: Mapping[str, Any]) -> dict[str, Any]:
         "again": again.get("mode", "never"),
         "days": again.get("days", 30),
         "exits": exits,
+        "any_hour": flow.get("quiet_hours") == "ignore",
     }
 
 
@@ -76,6 +80,7 @@ def governed(settings: Mapping[str, Any]) -> dict[str, Any]:
         "exits": [{"rule": e["rule"], "reason": e["name"] or "left"} for e in settings.get("exits") or []],
         "on_unsubscribe": settings.get("on_unsubscribe") or "exit",
         "priority": _clamped(settings.get("priority"), 1, 9, 5),
+        "quiet_hours": "ignore" if settings.get("any_hour") else "",
     }
 
 

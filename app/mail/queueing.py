@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,12 +12,16 @@ from sqlalchemy.orm import Session
 
 from app import signing
 from app.db import Instant, Json, Key, table
+from app.mail import slotting
 from app.mail.models import Mail
 from app.outbox import Message
-from app.preferences import permitting
+from app.preferences import limits, permitting
 
 MESSAGES: sa.Table = Message.__table__
-PRIORITY = {"operational": 1, "marketing": 5}
+PRIORITY = {"operational": 0, "marketing": 5}  # marketing mail of a campaign takes the campaign's, 1 to 9
+AGAIN = ("passage", "always", "never")
+GONE_OR_OWED = ("sent", "in_doubt", "in_flight", "ready", "claimed", "deferred", "held")
+VISIT = ("enrollment_id", "visit", "campaign_id", "step")
 
 Value = sa.ColumnElement[Any]
 
@@ -25,21 +30,52 @@ class UnknownMail(ValueError):
     """No mail has this key; the sentence says what to do."""
 
 
-def queue_for(session: Session, source: sa.FromClause, *, mail_key: str, at: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a campaign's step owes a mail.
+
+    `again`: whether a lead gets the same mail of the campaign again in a new passage, always, or never.
+    """
+
+    priority: int = PRIORITY["marketing"]
+    zone: str = ""  # of leads whose own is unknown; "": the organisation's
+    over_cap: str = "skip"
+    max_age: timedelta | None = None
+    again: str = "always"
+    any_hour: bool = False
+
+
+def queue_for(
+    session: Session, source: sa.FromClause, *, mail_key: str, at: datetime, terms: Terms | None = None
+) -> None:
     """Owe the mail to every visit of `source` (lead_id, enrollment_id, visit, campaign_id, step), each once for ever.
 
-    The state of each message is ready, or not_sent with the reason; a visit that has its message keeps it as it is.
+    The state of each message is ready, held until its hour or its slot, or not_sent with the reason; a visit that has its
+    message keeps it as it is.
     """
-    mail = find(session, mail_key)
+    terms = terms or Terms()
+    mail, is_limited = _find(session, mail_key)
     leads = table("leads").alias()
-    reason = _reason(mail, permitting.refusal(leads, mail.topic_id, mail.purpose, at)).label("reason")
-    visits = [source.c[name] for name in ("enrollment_id", "visit", "campaign_id", "step")]
-    joined = source.join(leads, leads.c.id == source.c.lead_id)
-    asked = sa.select(*visits, leads.c.id.label("lead_id"), leads.c.bucket, reason).select_from(joined)
-    owed = asked.cte("owed").prefix_with("MATERIALIZED")  # else SQLite asks for the reason once in each place it stands
-    values = {column.name: column for column in owed.c} | _what(mail, owed.c.reason, at)
-    rows = sa.select(*(value.label(name) for name, value in values.items())).where(sa.true())
-    insert = _insert(session).from_select(list(values), rows, include_defaults=False)
+    reason = _reason(mail, permitting.refusal(leads, mail.topic_id, mail.purpose, at))
+    if mail.purpose == "marketing" and terms.again != "always":
+        reason = sa.func.coalesce(reason, sa.case((_had(mail, source, terms.again), "duplicate"), else_=sa.null()))
+    visits = [source.c[name] for name in VISIT]
+    asked = sa.select(*visits, leads.c.id.label("lead_id"), leads.c.bucket, reason.label("reason"))
+    rows = source.join(leads, leads.c.id == source.c.lead_id)
+    room = None
+    if is_limited and mail.purpose == "marketing":
+        room = slotting.look(session, source, leads, mail=mail, at=at, terms=terms)
+        rows = rows.join(room.turns, room.turns.c.zone == room.zone)
+        asked = asked.add_columns(*room.columns)
+    # materialised, else SQLite asks for the reason once in each place it stands
+    owed = asked.select_from(rows).cte("owed").prefix_with("MATERIALIZED")
+    values = {name: owed.c[name] for name in (*VISIT, "lead_id", "bucket")} | _what(
+        mail, owed.c.reason, at, terms=terms
+    )
+    if room is not None:
+        values |= room.outcome(owed, at, terms)
+    picked = sa.select(*(value.label(name) for name, value in values.items())).where(sa.true())
+    insert = _insert(session).from_select(list(values), picked, include_defaults=False)
     session.execute(insert.on_conflict_do_nothing(index_elements=["enrollment_id", "visit"]))
 
 
@@ -74,19 +110,52 @@ def queue_one(
 
 def find(session: Session, mail_key: str) -> Mail:
     """The mail of a key. Raises UnknownMail."""
-    mail = session.scalar(sa.select(Mail).where(Mail.key == mail_key))
-    if mail is None:
+    return _find(session, mail_key)[0]
+
+
+def _find(session: Session, mail_key: str) -> tuple[Mail, bool]:
+    """The mail of a key, and whether the house has any limit on mail: one question, since it is asked for each batch."""
+    found = session.execute(sa.select(Mail, limits.exist()).where(Mail.key == mail_key)).first()
+    if found is None:
         raise UnknownMail(f"There is no mail with the key “{mail_key}”; write it under Mails, or correct the key.")
-    return mail
+    return found[0], bool(found[1])
 
 
-def _what(mail: Mail | None, reason: Value, at: datetime, purpose: str | None = None) -> dict[str, Value]:
+def _had(mail: Mail, source: sa.FromClause, again: str) -> sa.ColumnElement[bool]:
+    """Whether the lead has, or is owed, this mail of this campaign already (SEMANTICS 19, 27).
+
+    In another passage it counts only if one must never get it again, or if it went to a record that was merged into this
+    one: the event of its leaving still names that record.
+    """
+    had, sent = MESSAGES.alias(), table("events").alias()
+    of_the_other = sa.exists(
+        sa.select(1)
+        .select_from(sent)
+        .where(sent.c.message_id == had.c.id, sent.c.kind == "email_sent", sent.c.identity_id != had.c.lead_id)
+        .correlate_except(sent)
+    )
+    counts = sa.or_(had.c.enrollment_id == source.c.enrollment_id, sa.true() if again == "never" else of_the_other)
+    mine = sa.and_(had.c.lead_id == source.c.lead_id, had.c.campaign_id == source.c.campaign_id)
+    same_visit = sa.and_(had.c.enrollment_id == source.c.enrollment_id, had.c.visit == source.c.visit)
+    return sa.exists(
+        sa.select(1)
+        .select_from(had)
+        .where(mine, had.c.mail_id == mail.id, had.c.state.in_(GONE_OR_OWED), sa.not_(same_visit), counts)
+        .correlate_except(had)
+    )
+
+
+def _what(
+    mail: Mail | None, reason: Value, at: datetime, purpose: str | None = None, terms: Terms | None = None
+) -> dict[str, Value]:
     """What goes out and when: the columns that are alike for one lead and for a million."""
     purpose = purpose or (mail.purpose if mail else "operational")
+    terms = terms if terms is not None and purpose == "marketing" else Terms(priority=PRIORITY[purpose])
+    expires_at = at + terms.max_age if terms.max_age else None
     return {
         "kind": sa.literal("mail", sa.String),
         "purpose": sa.literal(purpose, sa.String),
-        "priority": sa.literal(PRIORITY[purpose], sa.SmallInteger),
+        "priority": sa.literal(terms.priority, sa.SmallInteger),
         "state": sa.case((reason.is_(None), "ready"), else_="not_sent"),
         "reason": reason,
         "mail_id": sa.literal(mail.id if mail else None, Key),
@@ -94,6 +163,9 @@ def _what(mail: Mail | None, reason: Value, at: datetime, purpose: str | None = 
         "topic_id": sa.literal(mail.topic_id if mail else None, Key),
         "created_at": sa.literal(at, Instant),
         "not_before": sa.literal(at, Instant),
+        "expires_at": sa.literal(expires_at, Instant),
+        "over_cap": sa.literal(terms.over_cap, sa.String),
+        "any_hour": sa.literal(terms.any_hour, sa.Boolean),
         "attempt": sa.literal(0, sa.SmallInteger),
         "finished_at": sa.case((reason.is_(None), sa.null()), else_=sa.literal(at, Instant)),
     }

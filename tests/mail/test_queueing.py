@@ -74,7 +74,7 @@ def test_one_mail_by_key_is_queued_once(session: Session, now: datetime) -> None
     assert first is not None
     assert queueing.queue_one(session, key="alert:1", at=now, recipient="rep@example.com", inputs=whole) is None
     message = session.get_one(Message, first)
-    assert (message.state, message.purpose, message.priority, message.inputs) == ("ready", "operational", 1, whole)
+    assert (message.state, message.purpose, message.priority, message.inputs) == ("ready", "operational", 0, whole)
 
 
 def test_one_mail_to_a_lead_obeys_its_permission(session: Session, now: datetime) -> None:

@@ -1,13 +1,15 @@
-"""Send a mail to each lead, unless consent, suppression or the mail itself forbids; the outcome is journalled."""
+"""Send a mail to each lead, unless consent, suppression, caps or the mail itself forbid; the outcome is journalled."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
 from pydantic import Field
 
 from app import db
+from app.engine import versions
 from app.engine.batch import Batch, rows
 from app.engine.steptype import Port, StepType
 from app.kinds import Settings, Widget
@@ -15,9 +17,27 @@ from app.mail import queueing
 from app.outbox import Message
 from app.segments.ruletype import Names
 
+OVER_CAP = (("hold", "hold it until there is room"), ("skip", "do not send it"))
+AGAIN = (
+    ("passage", "only in a new passage"),
+    ("always", "each time it comes here"),
+    ("never", "never"),
+)
+
 
 class SendEmail(Settings):
     mail: Annotated[str, Field(min_length=1, max_length=200), Widget("Mail", "mail")]
+    over_cap: Annotated[
+        Literal["hold", "skip"],
+        Widget("If the lead had enough mail", "choice", hint="By the frequency caps under Settings.", choices=OVER_CAP),
+    ] = "hold"
+    max_age_days: Annotated[
+        int, Field(ge=1, le=30), Widget("Send within", "number", hint="Later it is stale and not sent.", unit="days")
+    ] = 3
+    again: Annotated[
+        Literal["passage", "always", "never"],
+        Widget("Send again to who had it", "choice", hint="From this campaign.", choices=AGAIN),
+    ] = "passage"
 
 
 def describe(settings: SendEmail, names: Names) -> str:
@@ -25,19 +45,21 @@ def describe(settings: SendEmail, names: Names) -> str:
 
 
 def run(batch: Batch, settings: SendEmail) -> None:
-    queueing.queue_for(batch.session, batch.here, mail_key=settings.mail, at=batch.now)
-    not_sent = (
-        sa.select(Message.enrollment_id)
-        .where(
-            Message.enrollment_id == rows.c.enrollment_id, Message.visit == rows.c.visit, Message.state == "not_sent"
-        )
-        .correlate(rows)
+    spec = versions.get(batch.session, batch.version_id).flow.spec
+    terms = queueing.Terms(
+        priority=spec.priority,
+        zone=spec.zone,
+        over_cap=settings.over_cap,
+        max_age=timedelta(days=settings.max_age_days),
+        again=settings.again,
+        any_hour=spec.quiet_hours == "ignore",
     )
+    queueing.queue_for(batch.session, batch.here, mail_key=settings.mail, at=batch.now, terms=terms)
+    of_visit = sa.and_(Message.enrollment_id == rows.c.enrollment_id, Message.visit == rows.c.visit)
+    not_sent = sa.select(Message.enrollment_id).where(of_visit, Message.state == "not_sent").correlate(rows)
+    seen = db.json_object("reason", Message.reason)
     reason = (
-        sa.select(db.json_object("note", "not sent", "seen", db.json_object("reason", Message.reason)))
-        .where(Message.enrollment_id == rows.c.enrollment_id, Message.visit == rows.c.visit)
-        .correlate(rows)
-        .scalar_subquery()
+        sa.select(db.json_object("note", "not sent", "seen", seen)).where(of_visit).correlate(rows).scalar_subquery()
     )
     batch.leave("not_sent", where=not_sent.exists(), why=reason)
     batch.leave()
@@ -55,5 +77,6 @@ STEP = StepType(
     owes=True,
     ports=lambda settings: (Port("out", "Sent"), Port("not_sent", "Not sent", optional=True)),
     keys=lambda settings: [("mail", settings.mail)],
-    help="Marketing mail goes only to leads who agreed to its topic. Draw the path “Not sent” to treat the others apart.",
+    help="Marketing mail goes only to leads who agreed to its topic. Draw the path “Not sent” to treat the others apart; "
+    "a mail that is held goes by “Sent”.",
 )
