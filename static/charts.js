@@ -39,6 +39,15 @@ function tone(element, name, share) {
   return value;
 }
 
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const year = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+
+// Each day once, though the axis may put several marks on one.
+function days(_, marks) {
+  const words = marks.map((mark) => day.format(mark * 1000));
+  return words.map((word, index) => (word === words[index - 1] ? "" : word));
+}
+
 function line(element, { label, tone: name = "indigo" }, first) {
   return {
     label,
@@ -46,7 +55,7 @@ function line(element, { label, tone: name = "indigo" }, first) {
     width: 2,
     fill: first ? tone(element, name, 0.08) : undefined,
     points: { show: false },
-    paths: uPlot.paths.spline(),
+    paths: uPlot.paths.linear(), // a smoothed line shows values that never were
   };
 }
 
@@ -65,10 +74,10 @@ async function draw(element) {
       cursor: { points: { size: 7 }, y: false },
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 5] } },
       axes: [
-        { ...axis, grid: { show: false } },
+        { ...axis, grid: { show: false }, values: days },
         { ...axis, grid, size: 44 },
       ],
-      series: [{}, ...series.map((entry, index) => line(element, entry, index === 0))],
+      series: [{ label: "Day", value: (_, time) => (time ? year.format(time * 1000) : "") }, ...series.map((entry, index) => line(element, entry, index === 0))],
     },
     [times, ...series.map((entry) => entry.values)],
     element,
