@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app import signing
 from app.db import Instant, Json, Key, table
+from app.mail import holding
 from app.mail.transporttype import Outcome
 from app.outbox import Message
 from app.preferences import permitting
@@ -22,6 +23,7 @@ LEASE = timedelta(minutes=10)
 FIRST_DELAY = timedelta(minutes=5)
 LONGEST_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=5)
+MOST_ROUNDS = 20  # of claiming mail that turns out to be held: the next pass goes on
 ATTENTION = ("held", "deferred", "failed", "in_doubt")  # the words of ix_messages_attention
 RESENT = "resent"  # the reason of operational mail that was in doubt once and leaves a second time
 TWICE = "in_doubt_twice"  # and was in doubt again: now a person decides
@@ -50,7 +52,17 @@ def among(*states: str) -> sa.ColumnElement[bool]:
 
 
 def claim(session: Session, *, now: datetime, limit: int, worker: str, lease: timedelta = LEASE) -> list[Held]:
-    """Take the next due messages; two workers never get the same."""
+    """Take the next messages that may leave now; two workers never get the same."""
+    holding.release(session, now)
+    for _ in range(MOST_ROUNDS):
+        taken = _take(session, now=now, limit=limit, worker=worker, lease=lease)
+        admitted = holding.admit(session, [each.id for each in taken], now=now) if taken else set()
+        if admitted or not taken:
+            return [each for each in taken if each.id in admitted]
+    return []
+
+
+def _take(session: Session, *, now: datetime, limit: int, worker: str, lease: timedelta) -> list[Held]:
     due = (
         sa.select(MESSAGES.c.id)
         .where(
