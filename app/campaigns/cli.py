@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import cli, clock
 from app.accounts.models import User
-from app.campaigns import checking, drafting, publishing, queries, statistics, text
+from app.campaigns import checking, drafting, pausing, publishing, queries, statistics, text
 from app.engine.graph import Problem
 from app.engine.models import Campaign
 
@@ -172,7 +172,7 @@ def publish_command(key: str, email: str | None, at: Any, as_json: bool) -> None
 def pause_command(key: str, at: Any, as_json: bool) -> None:
     """Hold everybody in KEY where they are."""
     with cli.database().write() as session:
-        if not publishing.pause(session, _found(session, key).id, at=at or clock.now()):
+        if not pausing.pause(session, _found(session, key).id, at=at or clock.now()):
             cli.refuse(f"{key} is not live, so there is nothing to pause.")
     cli.say({"key": key, "state": "paused"}, as_json, f"{key} is paused.")
 
@@ -184,7 +184,7 @@ def pause_command(key: str, at: Any, as_json: bool) -> None:
 def resume_command(key: str, at: Any, as_json: bool) -> None:
     """Let everybody in KEY go on."""
     with cli.database().write() as session:
-        if not publishing.resume(session, _found(session, key).id, at=at or clock.now()):
+        if not pausing.resume(session, _found(session, key).id, at=at or clock.now()):
             cli.refuse(f"{key} is not paused.")
     cli.say({"key": key, "state": "live"}, as_json, f"{key} is live again.")
 

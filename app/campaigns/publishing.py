@@ -1,17 +1,16 @@
-"""Publishing makes a draft the flow that leads enter; pausing holds everybody where they are, resuming lets them go on."""
+"""Publishing makes a draft the flow that leads enter, and ending puts a campaign away with everybody who is inside."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app import db
-from app.campaigns import checking, drafting
+from app.campaigns import checking, drafting, migrating, pausing
 from app.engine import entering, versions
-from app.engine.catalog import STEPS
 from app.engine.graph import Problem
 from app.engine.models import Campaign, Enrollment, Version
 from app.outbox import Message
@@ -27,9 +26,19 @@ class Unpublishable(ValueError):
 
 
 def publish(
-    session: Session, campaign_id: int, *, user_id: int | None, at: datetime, revision: int | None = None
+    session: Session,
+    campaign_id: int,
+    *,
+    user_id: int | None,
+    at: datetime,
+    revision: int | None = None,
+    move: Mapping[str, str] | None = None,
 ) -> Version:
-    """Make the draft a new version and let leads in; raises Unpublishable. `revision` is the draft that was looked at."""
+    """Make the draft a new version and let leads in; raises Unpublishable. `revision` is the draft that was looked at.
+
+    Leads inside finish on the version they entered, unless `move` brings them along: it says where those go whose step is
+    gone (a step of the new flow, exit, or stay), and may be empty (SEMANTICS 23). Raises BadChoice.
+    """
     campaign = session.get_one(Campaign, campaign_id)
     draft = drafting.get(session, campaign_id)
     if revision is not None and draft.revision != revision:
@@ -41,13 +50,30 @@ def publish(
         count = f"{len(errors)} problems stand in the way; the first: " if len(errors) > 1 else ""
         raise Unpublishable(f"Not published. {count}{errors[0].sentence}", problems)
     before = session.get(Version, campaign.version_id) if campaign.version_id else None
-    if before is not None and before.flow == flow and campaign.state == "live":
+    if (
+        before is not None
+        and before.flow == flow
+        and campaign.state == "live"
+        and not _is_left_behind(session, before, move)
+    ):
         raise Unpublishable("Nothing has changed since it was published.", problems)
     version = (
         before if before is not None and before.flow == flow else _new_version(session, campaign, flow, user_id, at)
     )
     _go_live(session, campaign, version, at)
+    if before is not None and move is not None:
+        migrating.move(session, campaign.id, version, before_id=before.id, choices=move, user_id=user_id, at=at)
+    elif before is not None and before.id != version.id:
+        migrating.note(session, campaign.id, version.id, before_id=before.id, user_id=user_id, at=at)
+    if before is None or before.id != version.id:
+        entering.enter_matching(session, versions.get(session, version.id), now=at)
     return version
+
+
+def _is_left_behind(session: Session, current: Version, move: Mapping[str, str] | None) -> bool:
+    """Whether there is somebody in an older version, whom this publication brings along."""
+    older = sa.and_(Enrollment.campaign_id == current.campaign_id, Enrollment.version_id != current.id)
+    return move is not None and bool(session.scalar(sa.select(sa.exists().where(older, Enrollment.state == "active"))))
 
 
 def _new_version(
@@ -61,45 +87,10 @@ def _new_version(
 
 
 def _go_live(session: Session, campaign: Campaign, version: Version, at: datetime) -> None:
-    is_new = campaign.version_id != version.id
     if campaign.state == "paused":
-        resume(session, campaign.id, at=at)
+        pausing.resume(session, campaign.id, at=at)
     campaign.state, campaign.version_id, campaign.updated_at, campaign.paused_at = "live", version.id, at, None
     session.flush()
-    if is_new:
-        entering.enter_matching(session, versions.get(session, version.id), now=at)
-
-
-def pause(session: Session, campaign_id: int, *, at: datetime) -> bool:
-    """Stop a live campaign: nobody enters or moves, and the sender holds mail that is queued (SEMANTICS 25)."""
-    live = sa.update(Campaign).where(Campaign.id == campaign_id, Campaign.state == "live")
-    return bool(_changed(session, live.values(state="paused", paused_at=at, updated_at=at)))
-
-
-def resume(session: Session, campaign_id: int, *, at: datetime) -> bool:
-    """Let a paused campaign go on: its clock stood still, so waits of a duration end later by the length of the pause."""
-    campaign = session.get_one(Campaign, campaign_id)
-    since = campaign.paused_at
-    if campaign.state != "paused" or since is None:
-        return False
-    _move_waits(session, campaign_id, at - since)
-    campaign.state, campaign.paused_at, campaign.updated_at = "live", None, at
-    session.flush()
-    return True
-
-
-def _move_waits(session: Session, campaign_id: int, by: timedelta) -> None:
-    """Waits of a duration move; "Tuesday 09:00" stays Tuesday 09:00."""
-    for version in session.scalars(sa.select(Version).where(Version.campaign_id == campaign_id)):
-        steps = [s["id"] for s in version.flow["steps"] if (kind := STEPS.get(s["kind"])) and kind.freezes]
-        waiting = sa.update(Enrollment).where(
-            Enrollment.version_id == version.id,
-            Enrollment.state == "active",
-            Enrollment.step.in_(steps),
-        )
-        # an empty due time stays empty: it waits for an event alone
-        moved = {"due_at": db.shifted(sa.column("due_at"), by), "held": Enrollment.held + by // db.MICROSECOND}
-        _changed(session, waiting.values(moved))
 
 
 def end(session: Session, campaign_id: int, *, at: datetime) -> int:

@@ -25,7 +25,7 @@ def claim(session: Session, *, now: datetime, limit: int, buckets: Collection[in
     )  # + 0: by the index of campaigns SQLite would read them all
     due = (
         _picked()
-        .where(Enrollment.state == ACTIVE, Enrollment.due_at <= now, of_live)
+        .where(Enrollment.state == ACTIVE, Enrollment.due_at <= now, Enrollment.paused_at.is_(None), of_live)
         .order_by(Enrollment.due_at, Enrollment.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Enrollment)
@@ -33,13 +33,16 @@ def claim(session: Session, *, now: datetime, limit: int, buckets: Collection[in
     return _take(session, due if buckets is None else due.where(Enrollment.bucket.in_(buckets)))
 
 
-def claim_where(session: Session, condition: sa.ColumnElement[bool]) -> int:
-    """Move active enrollments into the batch that satisfy a condition, due or not; those already in it stay as they are."""
+def claim_where(session: Session, condition: sa.ColumnElement[bool], *, locks: bool = True) -> int:
+    """Move active enrollments into the batch that satisfy a condition, due or not; those already in it stay as they are.
+
+    Without `locks` it is for looking alone: nobody waits for it, and it may not be put back.
+    """
     chosen = _picked().where(
         Enrollment.state == ACTIVE, condition, Enrollment.id.not_in(sa.select(rows.c.enrollment_id))
     )
     # waits for who is on the move: a goal that passed over them would never be looked for again
-    return _take(session, chosen.with_for_update(of=Enrollment))
+    return _take(session, chosen.with_for_update(of=Enrollment) if locks else chosen)
 
 
 def _picked() -> sa.Select[Any]:
@@ -86,7 +89,7 @@ def _take(session: Session, chosen: sa.Select[Any]) -> int:
 
 def put_back(session: Session, *, now: datetime) -> None:
     """Write the batch back in one statement, driven by the batch's ids (a join would scan the hot table on SQLite)."""
-    ended = rows.c.state != "resting"
+    ended, table = rows.c.state != "resting", Enrollment.__table__
     values = {
         "step": rows.c.step,
         "visit": rows.c.visit,
@@ -97,8 +100,8 @@ def put_back(session: Session, *, now: datetime) -> None:
         "state": sa.case((ended, rows.c.state), else_="active"),
         "finished_at": sa.case((ended, sa.literal(now, Enrollment.finished_at.type)), else_=sa.null()),
         "reason": rows.c.reason,
+        "paused_at": sa.case((ended, sa.null()), else_=table.c.paused_at),
     }
-    table = Enrollment.__table__
     if session.get_bind().dialect.name == "postgresql":
         session.execute(sa.update(table).values(values).where(table.c.id == rows.c.enrollment_id))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,27 @@ def look_again(session: Session, version: Published, *, now: datetime) -> int:
         if ruling.drifts(_rule(goal)):
             count += _pull(session, goal.id, _matching(session, version, _rule(goal), touched, now), now)
     return count
+
+
+def look_at_all(session: Session, version: Published, *, now: datetime) -> int:
+    """Among all inside, whoever is under a goal or an exit, since these are new themselves."""
+    touched = sa.select(Enrollment.lead_id).where(Enrollment.version_id == version.id, Enrollment.state == ACTIVE)
+    count = 0
+    for rule, reason in _exits(version.flow):
+        count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
+    for goal in version.flow.goals:
+        count += _pull(session, goal.id, _matching(session, version, _rule(goal), touched, now), now)
+    return count
+
+
+def rules(flow: Flow) -> set[str]:
+    """The goals and exits of a flow as text, to be compared with those of another."""
+    return {json.dumps(rule, sort_keys=True) for rule in holding(flow)}
+
+
+def holding(flow: Flow) -> list[dict[str, Any]]:
+    """The rules that hold for everybody inside: those that take leads out, and those that bring them to a goal."""
+    return [*(rule for rule, _ in _exits(flow)), *map(_rule, flow.goals)]
 
 
 def drift(flow: Flow) -> bool:

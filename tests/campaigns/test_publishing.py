@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.campaigns import drafting, publishing
+from app.campaigns import drafting, pausing, publishing
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.engine.ticking import tick
 from app.tracking import recording
@@ -96,11 +96,11 @@ def test_a_pause_stops_the_clock_of_waits(database: Any, now: datetime) -> None:
         campaign_id = _inside(session, now).id
     tick(database, now)
     with database.write() as session:
-        assert publishing.pause(session, campaign_id, at=now + DAY)
+        assert pausing.pause(session, campaign_id, at=now + DAY)
     tick(database, now + 5 * DAY)
     with database.write() as session:
         assert set(session.scalars(sa.select(Enrollment.state))) == {"active"}
-        assert publishing.resume(session, campaign_id, at=now + 5 * DAY)
+        assert pausing.resume(session, campaign_id, at=now + 5 * DAY)
     tick(database, now + 5 * DAY + timedelta(hours=23))
     with database.read() as session:
         assert set(session.scalars(sa.select(Enrollment.state))) == {"active"}
@@ -121,9 +121,9 @@ def test_rule_25_patience_for_an_event_is_longer_by_the_pause(database: Any, now
         campaign_id = campaign.id
     tick(database, now)
     with database.write() as session:
-        publishing.pause(session, campaign_id, at=now + DAY)
+        pausing.pause(session, campaign_id, at=now + DAY)
     with database.write() as session:
-        publishing.resume(session, campaign_id, at=now + 5 * DAY)
+        pausing.resume(session, campaign_id, at=now + 5 * DAY)
         recording.record(session, kind="page_viewed", identity_id=lead, subject="/pricing", at=now + 5.5 * DAY)
     tick(database, now + 5.6 * DAY)
     with database.read() as session:
@@ -133,8 +133,8 @@ def test_rule_25_patience_for_an_event_is_longer_by_the_pause(database: Any, now
 def test_only_a_live_campaign_is_paused_and_only_a_paused_one_resumed(session: Session, now: datetime) -> None:
     campaign = campaign_of(session, drawn(step("s1", "exit")), now)
 
-    assert not publishing.pause(session, campaign.id, at=now)
-    assert not publishing.resume(session, campaign.id, at=now)
+    assert not pausing.pause(session, campaign.id, at=now)
+    assert not pausing.resume(session, campaign.id, at=now)
 
 
 def test_ending_takes_everybody_out_and_says_so_on_the_event_log(database: Any, now: datetime) -> None:

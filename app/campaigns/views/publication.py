@@ -7,7 +7,7 @@ from flask import Response, jsonify, request, url_for
 from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
-from app.campaigns import checking, drafting, publishing
+from app.campaigns import checking, drafting, pausing, publishing
 from app.campaigns.views.room import blueprint, found
 from app.engine.models import Version
 from app.web import Refused, htmx, session
@@ -33,7 +33,7 @@ def publish(campaign_id: int) -> Response | tuple[Response, int]:
 @blueprint.post("/campaigns/<int:campaign_id>/pause")
 def pause(campaign_id: int) -> Response:
     campaign = found(campaign_id)
-    if not publishing.pause(session(), campaign_id, at=clock.now()):
+    if not pausing.pause(session(), campaign_id, at=clock.now()):
         raise Refused(f"“{campaign.name}” is not live, so there is nothing to pause.")
     auditing.note(session(), current_user.id, "paused campaign", "campaign", campaign_id)
     htmx.toast("Paused: nobody enters or moves, and queued mail is held.", "warning")
@@ -43,7 +43,7 @@ def pause(campaign_id: int) -> Response:
 @blueprint.delete("/campaigns/<int:campaign_id>/pause")
 def resume(campaign_id: int) -> Response:
     campaign = found(campaign_id)
-    if not publishing.resume(session(), campaign_id, at=clock.now()):
+    if not pausing.resume(session(), campaign_id, at=clock.now()):
         raise Refused(f"“{campaign.name}” is not paused.")
     auditing.note(session(), current_user.id, "resumed campaign", "campaign", campaign_id)
     htmx.toast("Live again. Waits end later by as long as the pause lasted.")
