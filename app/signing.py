@@ -39,6 +39,16 @@ def address_hash(canonical_email: str) -> str:
     return hmac.new(_secret(), b"address:" + canonical_email.encode(), hashlib.sha256).hexdigest()
 
 
+def webhook_secret() -> str:
+    """What the receivers of our calls know us by: of this installation alone, and the same as long as its key is."""
+    return "whsec_" + hmac.new(_secret(), b"webhooks", hashlib.sha256).hexdigest()
+
+
+def webhook_signature(timestamp: int, body: bytes) -> str:
+    """The signature of one call, which its receiver can make again: over the time, a dot, and the very bytes."""
+    return hmac.new(webhook_secret().encode(), str(timestamp).encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
 def _signature(purpose: str, body: bytes) -> bytes:
     return hmac.new(_secret(), purpose.encode() + b"\0" + body, hashlib.sha256).digest()[:_SIZE]
 

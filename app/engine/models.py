@@ -183,3 +183,43 @@ class Waiting(Base):
     key: Mapped[Name] = mapped_column(default="")
     occasion: Mapped[str] = mapped_column(sa.String(80))
     at: Mapped[datetime]  # what would have let it in
+
+
+class WebhookCall(Base):
+    """A call to another system that a visit owes; made apart from the tick, at least once, under the same key each time.
+
+    `state` is ready, claimed, answered, failed, or cancelled when the lead had left before it was made.
+    """
+
+    __tablename__ = "webhook_calls"
+    __table_args__ = (
+        sa.UniqueConstraint("enrollment_id", "visit"),
+        sa.Index(
+            "ix_webhook_calls_due",
+            "not_before",
+            "id",
+            sqlite_where=sa.text("state IN ('ready', 'claimed')"),
+            postgresql_where=sa.text("state IN ('ready', 'claimed')"),
+        ),
+        sa.Index(None, "lead_id"),
+    )
+
+    id: Mapped[Id]
+    enrollment_id: Mapped[Ref]
+    visit: Mapped[int]
+    lead_id: Mapped[Ref] = mapped_column(sa.ForeignKey("leads.id"))
+    campaign_id: Mapped[Ref]
+    step: Mapped[Name]
+    url: Mapped[str]
+    payload: Mapped[dict[str, Any]]  # what is posted, frozen when the lead arrived
+    keep: Mapped[dict[str, Any]]  # lead field -> name in the answer
+    state: Mapped[Kind] = mapped_column(default="ready")
+    status: Mapped[int | None] = mapped_column(sa.SmallInteger)  # of HTTP, the last time
+    reason: Mapped[str | None]  # why it failed, or what of the answer could not be kept
+    answer: Mapped[dict[str, Any] | None]
+    attempt: Mapped[int] = mapped_column(sa.SmallInteger, default=0)
+    created_at: Mapped[datetime]
+    not_before: Mapped[datetime]
+    claimed_by: Mapped[Name | None]
+    lease_until: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
