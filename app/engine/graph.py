@@ -21,7 +21,7 @@ class _Strict(BaseModel):
 class ReEntry(_Strict):
     """Whether a lead may come again (SEMANTICS 13)."""
 
-    mode: str = Field("never", pattern="^(never|after_exit|after_days)$")
+    mode: str = Field("never", pattern="^(never|after_exit|after_days|per_key)$")
     days: int = Field(30, ge=1, le=3650)
 
 
@@ -37,6 +37,9 @@ class TriggerSpec(_Strict):
     kind: str
     name: str = Field("", max_length=200)
     already: bool = False  # also those who match when it is published
+    filter: dict[str, Any] | None = None  # a rule: of those it concerns, only these
+    most_per_day: int | None = Field(None, ge=1, le=1_000_000)  # the others wait for the next day
+    key: str = Field("", max_length=80)  # the event's property whose value parts passages, with re-entry per key
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -126,6 +129,13 @@ class Flow:
         return out[::-1]
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The properties of events that may say which of several parallel passages is meant (SEMANTICS 13)."""
+        if self.spec.re_entry.mode != "per_key":
+            return ()
+        return tuple(sorted({trigger.key for trigger in self.spec.triggers if trigger.key}))
+
+    @property
     def goals(self) -> list[Step]:
         return [step for step in self.steps.values() if step.type.is_goal]
 
@@ -201,6 +211,9 @@ def _trigger_problems(spec: FlowSpec) -> list[Problem]:
         if settings is not None:
             complaints += kind.check(settings)
         problems += [Problem(c.sentence, step=item.id, setting=c.at) for c in complaints]
+    if spec.triggers and spec.re_entry.mode == "per_key" and not any(item.key for item in spec.triggers):
+        sentence = "Leads come again for each key, but no trigger says which property is the key; name it at a trigger."
+        problems.append(Problem(sentence, setting="again"))
     return problems
 
 

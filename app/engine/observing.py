@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.db import Instant, Json
-from app.engine import entering, goals, isolating, locking, settling, versions
+from app.engine import entering, goals, isolating, locking, occurring, settling, versions
 from app.engine.catalog import TRIGGERS
+from app.engine.graph import TriggerSpec
 from app.engine.models import Campaign, Enrollment
 from app.engine.versions import Published
 from app.kinds import parse
@@ -119,19 +120,29 @@ def _enter(session: Session, version: Published, now: datetime) -> None:
     for spec in version.flow.spec.triggers:
         kind = TRIGGERS.get(spec.kind)
         settings = parse(kind.settings, spec.settings)[0] if kind else None
-        if kind is None or settings is None:
+        if kind is None or kind.matches is None or settings is None:
             continue
-        matching = (
-            sa.select(
-                seen.c.lead_id,
-                sa.func.min(seen.c.at).label("at"),
-                (sa.literal(f"{spec.id}:e") + sa.cast(sa.func.min(seen.c.id), sa.Text)).label("occasion"),
-            )
+        happened = (
+            sa.select(seen.c.lead_id, _key(version, spec).label("key"), seen.c.at, seen.c.id)
             .where(seen.c.lead_id.is_not(None), seen.c.agent != "machine", seen.c.at >= version.since)
             .where(kind.matches(settings, seen) if spec.kind != "by_hand" else _by_hand(version))
-            .group_by(seen.c.lead_id)
+            .subquery("happened")
         )
-        entering.enter(session, version, matching.subquery("matching"), now=now)
+        first = sa.cast(sa.func.min(happened.c.id), sa.Text)
+        matching = sa.select(
+            happened.c.lead_id,
+            happened.c.key,
+            sa.func.min(happened.c.at).label("at"),
+            (sa.literal(f"{spec.id}:e") + first).label("occasion"),
+        ).group_by(happened.c.lead_id, happened.c.key)
+        entering.enter(session, version, matching.subquery("matching"), now=now, trigger=spec)
+
+
+def _key(version: Published, trigger: TriggerSpec) -> sa.ColumnElement[str]:
+    """What parts parallel passages: the value the event has for it; without one they are all one (SEMANTICS 13)."""
+    if trigger.key not in version.flow.keys:
+        return sa.literal("")
+    return occurring.key(seen, trigger.key)
 
 
 def _by_hand(version: Published) -> sa.ColumnElement[bool]:

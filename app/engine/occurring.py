@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from app.segments.ruletype import Names
@@ -36,3 +38,16 @@ def of(kind: str, subject: str, events: sa.FromClause) -> sa.ColumnElement[bool]
 def called(subject: str, names: Names) -> str:
     """What people call the thing whose key the subject is."""
     return next((called for (_, key), called in names.items() if key == subject), subject)
+
+
+def key(events: sa.FromClause, name: str) -> sa.ColumnElement[str]:
+    """The value of the property that parts parallel passages, such as the number of an order; empty without one."""
+    return sa.func.coalesce(sa.func.substr(events.c.props[name].as_string(), 1, 200), "")
+
+
+def about(events: sa.FromClause, names: Collection[str], passage: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether an event is about the passage with this key (SEMANTICS 13).
+
+    `names` are the properties that hold keys. An event that has none of them is about every passage of the lead.
+    """
+    return sa.and_(sa.true(), *(sa.or_(passage == "", key(events, name).in_(["", passage])) for name in names))

@@ -28,6 +28,7 @@ class Published:
     is_current: bool  # new leads enter it
     since: datetime  # the campaign's first publication: what happened before it lets nobody in
     flow: Flow
+    published_at: datetime  # this version
 
 
 def live(session: Session, *, now: datetime) -> list[Published]:
@@ -35,8 +36,18 @@ def live(session: Session, *, now: datetime) -> list[Published]:
 
     A campaign with a version that cannot be read is set aside.
     """
+    caught_up = Campaign.missed_from.is_(None)
+    return _readable(session, sa.and_(_peopled(), caught_up, isolating.available(now)), now)
+
+
+def current(session: Session, *, now: datetime) -> list[Published]:
+    """The versions that new leads enter, of campaigns that run; one that cannot be read sets its campaign aside."""
+    return _readable(session, sa.and_(Campaign.version_id == Version.id, isolating.available(now)), now)
+
+
+def _readable(session: Session, condition: sa.ColumnElement[bool], now: datetime) -> list[Published]:
     found: list[Published] = []
-    for row in _rows(session, sa.and_(_peopled(), Campaign.missed_from.is_(None), isolating.available(now))):
+    for row in _rows(session, condition):
         try:
             found.append(_published(session, row))
         except ValueError as error:
@@ -68,7 +79,7 @@ def _peopled() -> sa.ColumnElement[bool]:
 
 def _published(session: Session, row: sa.Row[Any]) -> Published:
     flow = _flow(session, row)
-    return Published(row.id, row.campaign_id, row.key, row.version_id == row.id, row.since, flow)
+    return Published(row.id, row.campaign_id, row.key, row.version_id == row.id, row.since, flow, row.published_at)
 
 
 def _rows(session: Session, condition: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:

@@ -28,7 +28,7 @@ STORIES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("email_sent", "email_opened", "email_clicked", "email_bounced", "email_complained", "email_replied", "consent_given", "consent_withdrawn"),
     ),
     "campaigns": ("Campaigns", ("campaign_entered", "campaign_left", "campaign_requested", "goal_reached", "segment_joined", "segment_left")),
-    "score": ("Score and stage", ("score_changed", "stage_changed")),
+    "score": ("Score and stage", ("score_changed", "grade_changed", "stage_changed")),
     "sales": ("Sales", ("handoff_created", "handoff_accepted", "handoff_rejected", "handoff_recycled", "handoff_reopened", "lead_came_back", "task_done")),
     "changes": ("Changes", ("lead_created", "field_changed", "tag_added", "tag_removed", "note_added", "merged")),
 }  # fmt: skip
@@ -151,6 +151,11 @@ def _score(event: Row, words: Words) -> str:
     return f"Score {'rose' if to >= was else 'fell'} to {to}"
 
 
+def _grade(event: Row, words: Words) -> str:
+    what = {"fit": "Fit grade", "interest": "Interest grade"}.get(event.subject, "Temperature")
+    return f"{what} changed from {event.props.get('from')} to {event.props.get('to')}"
+
+
 def _stage(event: Row, words: Words) -> str:
     return f"Became {STAGE_LABELS.get(event.subject, event.subject).lower()}"
 
@@ -199,6 +204,7 @@ TELLINGS: dict[str, Telling] = {
     "consent_given": Telling("mail-heart", "green", _topic("Agreed to hear about", "Agreed to get mail"), _prop("source"), subject="topic"),
     "consent_withdrawn": Telling("mail-off", "red", _topic("No longer wants", "Unsubscribed from all mail"), _prop("source"), subject="topic"),
     "score_changed": Telling("flame", "pink", _score, lambda e, w: _reason(e, w)),
+    "grade_changed": Telling("temperature", "pink", _grade),
     "stage_changed": Telling("stairs-up", "purple", _stage, _reason),
     "segment_joined": Telling("users-plus", "gray", _quoted("Joined the segment", "segment"), subject="segment"),
     "segment_left": Telling("users-minus", "gray", _quoted("Left the segment", "segment"), subject="segment"),

@@ -30,6 +30,9 @@ REGRADED = sa.Table(
     sa.Column("fit_grade", sa.String, nullable=False),
     sa.Column("interest_grade", sa.Integer, nullable=False),
     sa.Column("temperature", sa.String, nullable=False),
+    sa.Column("fit_grade_before", sa.String, nullable=False),
+    sa.Column("interest_grade_before", sa.Integer, nullable=False),
+    sa.Column("temperature_before", sa.String, nullable=False),
     prefixes=["TEMPORARY"],
 )
 
@@ -72,7 +75,7 @@ def _changes(thresholds: Thresholds, leads: sa.Select[Any]) -> sa.Insert:
     now = sa.select(graded, _temperature(graded, thresholds).label("temperature")).subquery("now")
     before = LEADS.alias("before")
     values = {"lead_id": now.c.id, **{name: now.c[name] for name in WRITTEN}}
-    values |= {f"{name}_before": before.c[name] for name in ("fit", "interest", "score")}
+    values |= {f"{name}_before": before.c[name] for name in WRITTEN}
     differing = (
         sa.select(*values.values())
         .select_from(now.join(before, before.c.id == now.c.id))
@@ -126,10 +129,20 @@ def _write(session: Session) -> None:
 
 
 def _tell(session: Session, now: datetime) -> None:
-    """One score_changed event for each sum that moved, with its way and the newest reason, so that triggers see crossings."""
+    """One event for each sum and each grade that moved, with its way, so that triggers see crossings."""
     parts = [_moved("total", "score"), _moved("fit", "fit"), _moved("interest", "interest")]
     moved = sa.union_all(*parts).subquery("moved")
     recording.record_for(session, moved, kind="score_changed", subject=moved.c.subject, at=now, props=moved.c.props)
+    grades = (("fit", "fit_grade"), ("interest", "interest_grade"), ("temperature", "temperature"))
+    graded = sa.union_all(*(_regraded(*pair) for pair in grades)).subquery("graded")
+    recording.record_for(session, graded, kind="grade_changed", subject=graded.c.subject, at=now, props=graded.c.props)
+
+
+def _regraded(subject: str, column: str) -> sa.Select[Any]:
+    before, after = REGRADED.c[f"{column}_before"], REGRADED.c[column]
+    props = db.json_object("from", before, "to", after)
+    picked = sa.select(REGRADED.c.lead_id, sa.literal(subject, sa.String).label("subject"), props.label("props"))
+    return picked.where(before != after)
 
 
 def _moved(subject: str, column: str) -> sa.Select[Any]:

@@ -23,7 +23,7 @@ EVENTS: sa.Table = Event.__table__
 IDENTITIES: sa.Table = Identity.__table__
 COLUMNS = ["lead_id", "dimension", "points", "reason", "rule_key", "event_id", "at"]
 PROFILE = ("lead_created", "field_changed", "tag_added", "tag_removed", "form_submitted", "merged")
-QUIET = ("score_changed", "stage_changed")  # what scoring itself tells
+QUIET = ("score_changed", "grade_changed", "stage_changed")  # what scoring itself tells
 
 
 def score_events(session: Session, events: sa.Select[Any], *, now: datetime) -> int:

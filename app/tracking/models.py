@@ -31,6 +31,7 @@ EVENT_KINDS: dict[str, str] = {
     "consent_given": "topic key or *",
     "consent_withdrawn": "topic key or *",
     "score_changed": "total, fit or interest",  # props: from, to, points, reason
+    "grade_changed": "fit, interest or temperature",  # props: from, to
     "stage_changed": "new stage",  # props: from, to, reason
     "segment_joined": "segment key",
     "segment_left": "segment key",

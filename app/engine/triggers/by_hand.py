@@ -26,6 +26,7 @@ TRIGGER = TriggerType(
     icon="hand-click",
     category="People",
     settings=ByHand,
+    example={},
     describe=describe,
     matches=matches,
 )

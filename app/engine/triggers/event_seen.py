@@ -55,6 +55,7 @@ TRIGGER = TriggerType(
     icon="bolt",
     category="Behaviour",
     settings=EventSeen,
+    example={"event": "page_viewed", "subject": "/pricing*"},
     describe=describe,
     check=check,
     matches=matches,

@@ -35,6 +35,7 @@ TRIGGER = TriggerType(
     icon="forms",
     category="Behaviour",
     settings=FormSubmitted,
+    example={"form": "guide"},
     describe=describe,
     matches=matches,
     already=already,

@@ -36,6 +36,7 @@ TRIGGER = TriggerType(
     icon="users-group",
     category="Data",
     settings=JoinedSegment,
+    example={"segment": "swiss"},
     describe=describe,
     matches=matches,
     already=already,

@@ -1,4 +1,4 @@
-"""Lets in whoever's score climbs to a border."""
+"""Lets in whoever's score climbs to a border, or falls below it."""
 
 from __future__ import annotations
 
@@ -16,27 +16,34 @@ DIMENSIONS = (("total", "score"), ("fit", "fit"), ("interest", "interest"))
 _COLUMNS = {"total": "score", "fit": "fit", "interest": "interest"}
 
 
+WAYS = (("up", "climbs to"), ("down", "falls below"))
+
+
 class ScoreReached(Settings):
-    points: Annotated[int, Field(ge=-1000, le=1000), Widget("Reaches", "number", unit="points")] = 50
+    points: Annotated[int, Field(ge=-1000, le=1000), Widget("Border", "number", unit="points")] = 50
     dimension: Annotated[str, Field(pattern="^(total|fit|interest)$"), Widget("Of", "choice", choices=DIMENSIONS)] = (
         "total"
     )
+    way: Annotated[str, Field(pattern="^(up|down)$"), Widget("It", "choice", choices=WAYS)] = "up"
 
 
 def describe(settings: ScoreReached, names: Names) -> str:
     label = dict(DIMENSIONS)[settings.dimension]
-    return f"{label[0].upper()}{label[1:]} reaches {settings.points}"
+    return f"{label[0].upper()}{label[1:]} {'reaches' if settings.way == 'up' else 'falls below'} {settings.points}"
 
 
 def matches(settings: ScoreReached, events: sa.FromClause) -> sa.ColumnElement[bool]:
     before, after = events.c.props["from"].as_integer(), events.c.props["to"].as_integer()
     changed = sa.and_(events.c.kind == "score_changed", events.c.subject == settings.dimension)
+    if settings.way == "down":
+        return sa.and_(changed, before >= settings.points, after < settings.points)
     return sa.and_(changed, before < settings.points, after >= settings.points)
 
 
 def already(settings: ScoreReached) -> sa.Select[Any]:
     leads = db.table("leads")
-    return sa.select(leads.c.id).where(leads.c[_COLUMNS[settings.dimension]] >= settings.points)
+    points = leads.c[_COLUMNS[settings.dimension]]
+    return sa.select(leads.c.id).where(points >= settings.points if settings.way == "up" else points < settings.points)
 
 
 TRIGGER = TriggerType(
@@ -44,6 +51,7 @@ TRIGGER = TriggerType(
     icon="flame",
     category="Data",
     settings=ScoreReached,
+    example={"points": 50, "way": "up"},
     describe=describe,
     matches=matches,
     already=already,

@@ -23,7 +23,8 @@ _OPS = {
 _CONDITION = re.compile(r"^(?P<name>[A-Za-z0-9_.-]{1,80})\s+(?P<op>" + "|".join(_OPS) + r")(?:\s+(?P<value>.+))?$")
 
 
-def _conditions_read(lines: tuple[str, ...]) -> tuple[str, ...]:
+def conditions_read(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Conditions on an event's properties, one a line; raises ValueError at the first that cannot be read."""
     for line in lines:
         found = _CONDITION.match(line)
         if not found:
@@ -40,7 +41,7 @@ class CustomEventRule(Settings):
     event: Annotated[str, Field(min_length=1), Widget("Event", "event", hint="The name your site or product reports")]
     where: Annotated[
         tuple[str, ...],
-        AfterValidator(_conditions_read),
+        AfterValidator(conditions_read),
         Widget("Only where", "textarea", hint="One a line: “plan is pro”, “amount at least 100”"),
     ] = ()
     times: behaviour.Times = 1
@@ -49,7 +50,8 @@ class CustomEventRule(Settings):
     after: behaviour.After = ""
 
 
-def _property(events: behaviour.Events, line: str) -> sa.ColumnElement[bool]:
+def of_property(events: behaviour.Events, line: str) -> sa.ColumnElement[bool]:
+    """One such condition, over an event."""
     found = _CONDITION.match(line)
     assert found
     op, value = _OPS[found["op"]], found["value"] or ""
@@ -60,7 +62,7 @@ def _property(events: behaviour.Events, line: str) -> sa.ColumnElement[bool]:
 
 def _events(s: CustomEventRule, events: behaviour.Events) -> list[sa.ColumnElement[bool]]:
     named = [events.c.kind == "custom", events.c.subject == s.event]
-    return [*named, *(_property(events, line) for line in s.where)]
+    return [*named, *(of_property(events, line) for line in s.where)]
 
 
 def _what(s: CustomEventRule, names: Names) -> str:

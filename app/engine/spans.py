@@ -1,0 +1,93 @@
+"""A stretch of time between two looks at the clock, and what it means where each lead lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import sqlalchemy as sa
+
+from app import db
+from app.zones import instant, plus_days, zone
+
+_QUARTER = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """After `after`, up to and including `until`; `house` is the zone of leads whose own is unknown.
+
+    `among`, one column of lead ids, promises that nobody else is asked about.
+    """
+
+    after: datetime
+    until: datetime
+    house: str
+    among: sa.Select[Any] | None = None
+
+    def zone_of(self, leads: sa.FromClause) -> sa.ColumnElement[str]:
+        """Where a lead lives (SEMANTICS 3), as SQL."""
+        return sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, sa.literal(self.house))
+
+    def only(self, found: sa.Select[Any], lead_id: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        """The selection, for those it is about."""
+        return found if self.among is None else found.where(lead_id.in_(self.among))
+
+    def days_at(self, clock_time: time) -> Iterator[tuple[str, date]]:
+        """(zone, local day) wherever the clock shows this time within the stretch."""
+        if not self._may_hold(clock_time):
+            return
+        for name in _zones():
+            there = zone(name)
+            day = (self.after.astimezone(there) - timedelta(hours=3)).date()
+            last = (self.until.astimezone(there) + timedelta(hours=3)).date()
+            while day <= last:
+                if self._holds(day, clock_time, name):
+                    yield name, day
+                day += timedelta(days=1)
+
+    def _may_hold(self, clock_time: time) -> bool:
+        """Clocks differ by whole quarters of an hour: without asking 600 zones, that it is that time nowhere."""
+        past = timedelta(hours=clock_time.hour, minutes=clock_time.minute, seconds=clock_time.second)
+        return any(
+            (self.after - db.EPOCH - shift) // _QUARTER != (self.until - db.EPOCH - shift) // _QUARTER
+            for shift in (past, timedelta())  # a time that a change of the clocks leaps over is the end of the leap
+        )
+
+    def _holds(self, day: date, clock_time: time, name: str) -> bool:
+        local = datetime.combine(day, clock_time)
+        rough = local.replace(tzinfo=zone(name))
+        # gaps and repeated hours shift a moment by few hours at most; most days are out by far
+        if not self.after - timedelta(hours=3) < rough <= self.until + timedelta(hours=3):
+            return False
+        return self.after < instant(local, zone(name)) <= self.until
+
+    def days_before(self, days: int) -> tuple[tuple[datetime, datetime], sa.Subquery | None]:
+        """The stretch so many calendar days ago: everywhere, and apart where the clocks have changed since then.
+
+        The second holds `zone, after, until` of the places that changed; None when there are none.
+        """
+        usual = (self.after - timedelta(days=days), self.until - timedelta(days=days))
+        apart = []
+        for name in _zones():
+            there = zone(name)
+            if all(_offset(at, there) == _offset(at - timedelta(days=days), there) for at in (self.after, self.until)):
+                continue
+            own = (plus_days(self.after, -days, there), plus_days(self.until, -days, there))
+            apart.append([name, *own])
+        if not apart:
+            return usual, None
+        return usual, db.rows_of(apart, zone=sa.Text(), after=db.Instant(), until=db.Instant())
+
+
+def _offset(at: datetime, there: ZoneInfo) -> timedelta | None:
+    return at.astimezone(there).utcoffset()
+
+
+@lru_cache(maxsize=1)
+def _zones() -> tuple[str, ...]:
+    return tuple(sorted(available_timezones()))
