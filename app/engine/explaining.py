@@ -17,7 +17,7 @@ from app.engine.models import Campaign, Decision, Enrollment
 from app.engine.versions import Published
 from app.kinds import parse
 from app.leads.models import Lead
-from app.outbox import NOT_SENT_REASONS, Message
+from app.mail import telling
 from app.segments import ruling
 from app.segments.ruletype import Names
 from app.tracking.queries import lead_events
@@ -69,8 +69,7 @@ def _passage(session: Session, passage: Enrollment, names: Names) -> Passage:
     decisions = session.scalars(
         sa.select(Decision).where(Decision.enrollment_id == passage.id).order_by(Decision.visit)
     ).all()
-    mails = sa.select(Message.visit, Message.state, Message.reason).where(Message.enrollment_id == passage.id)
-    sent = {row.visit: (row.state, row.reason) for row in session.execute(mails)}
+    sent = telling.of_passage(session, passage.id)
     lines = []
     for decision in decisions:
         flow = versions.get(session, decision.version_id).flow
@@ -101,7 +100,7 @@ def _entry(session: Session, flow: Flow, passage: Enrollment, names: Names) -> s
     return f"Entered by {what}."
 
 
-def _line(flow: Flow, names: Names, decision: Decision, mail: tuple[str, str | None] | None) -> Line:
+def _line(flow: Flow, names: Names, decision: Decision, mail: str | None) -> Line:
     step = flow.steps.get(decision.step)
     title, kind = _title(flow, decision.step, names)
     found = decision.why or {}
@@ -113,13 +112,9 @@ def _line(flow: Flow, names: Names, decision: Decision, mail: tuple[str, str | N
     )
 
 
-def _sentence(
-    kind: str, port: str, found: dict[str, Any], seen: dict[str, Any], mail: tuple[str, str | None] | None
-) -> str:
+def _sentence(kind: str, port: str, found: dict[str, Any], seen: dict[str, Any], mail: str | None) -> str:
     if mail is not None:
-        state, reason = mail
-        because = NOT_SENT_REASONS.get(reason or "", reason or "")
-        return f"The mail is {state.replace('_', ' ')}" + (f": {because}." if because else ".")
+        return mail
     values = ", ".join(f"{label} was {_shown(value)}" for label, value in seen.items())
     note = found.get("note") or ""
     if kind in {"decide", "split"}:

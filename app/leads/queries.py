@@ -78,6 +78,7 @@ def notes(session: Session, lead_id: int) -> Sequence[Any]:
 def emails(session: Session, lead_id: int) -> Sequence[Any]:
     """The mail this lead was owed, newest first, with what became of it."""
     messages, mails, versions = table("messages"), table("mails"), table("mail_versions")
+    winners, won_by, of_campaign = messages.alias(), mails.alias(), table("campaigns")
     done = (
         sa.select(Event.message_id, Event.kind)
         .where(Event.message_id == messages.c.id, Event.agent != "machine")
@@ -86,12 +87,16 @@ def emails(session: Session, lead_id: int) -> Sequence[Any]:
     query = (
         sa.select(
             messages.c.id, messages.c.state, messages.c.reason, messages.c.created_at, messages.c.finished_at,
-            messages.c.inputs, mails.c.name, versions.c.subject,
+            messages.c.inputs, mails.c.name, versions.c.subject, won_by.c.name.label("winner"),
+            of_campaign.c.name.label("winning_campaign"),
             done.where(Event.kind == "email_opened").exists().label("is_opened"),
             done.where(Event.kind == "email_clicked").exists().label("is_clicked"),
         )
         .outerjoin(mails, mails.c.id == messages.c.mail_id)
         .outerjoin(versions, versions.c.id == messages.c.mail_version_id)
+        .outerjoin(winners, winners.c.id == messages.c.winner_id)
+        .outerjoin(won_by, won_by.c.id == winners.c.mail_id)
+        .outerjoin(of_campaign, of_campaign.c.id == winners.c.campaign_id)
         .where(messages.c.lead_id == lead_id)
         .order_by(messages.c.created_at.desc(), messages.c.id.desc())
         .limit(200)

@@ -30,12 +30,6 @@ def release(session: Session, now: datetime) -> int:
     return session.connection().execute(statement).rowcount
 
 
-def look_again(session: Session, reason: str, at: datetime) -> int:
-    """A limit has changed: what it holds may leave as soon as it is allowed now."""
-    statement = sa.update(MESSAGES).where(_HELD, MESSAGES.c.reason == reason).values(not_before=at)
-    return session.connection().execute(statement).rowcount
-
-
 def admit(session: Session, claimed: Collection[int], *, now: datetime) -> set[int]:
     """Of the messages just claimed those that may go on; the others are held, or not sent, and are claimed no more."""
     refused = _stale(session, claimed, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from app.tracking.models import Event
 
 REASONS = {
     **NOT_SENT_REASONS,
+    "quiet_hours": "it waits for the hours in which mail may leave",
     "deferred": "the receiving server asked to wait",
     "refused": "the receiving server refused it",
     "bounced": "the address does not exist",
@@ -140,19 +141,45 @@ def waiting(session: Session, state: str, *, before: int | None = None, limit: i
         query = query.where(leasing.among(*ATTENTION)).order_by(Message.id.desc())
     if before is not None and state != "ready":
         query = query.where(Message.id < before)
+    rows = session.execute(query).all()
+    winners = winner_names(session, {row[0].winner_id for row in rows if row[0].winner_id})
     return [
-        Waiting(message, mail or _subject(message), campaign or "", message.recipient or email or "", reason(message))
-        for message, mail, campaign, email in session.execute(query)
+        Waiting(
+            message,
+            mail or _subject(message),
+            campaign or "",
+            message.recipient or email or "",
+            reason(message, winners.get(message.winner_id or 0, "")),
+        )
+        for message, mail, campaign, email in rows
     ]
+
+
+def winner_names(session: Session, message_ids: Collection[int]) -> dict[int, str]:
+    """Message -> “Spring fair” of the campaign Fairs."""
+    if not message_ids:
+        return {}
+    campaigns = table("campaigns")
+    rows = session.execute(
+        sa.select(Message.id, Mail.name, campaigns.c.name)
+        .outerjoin(Mail, Mail.id == Message.mail_id)
+        .outerjoin(campaigns, campaigns.c.id == Message.campaign_id)
+        .where(Message.id.in_(message_ids))
+    )
+    return {
+        number: f"“{mail or 'another mail'}”" + (f" of the campaign {campaign}" if campaign else "")
+        for number, mail, campaign in rows
+    }
 
 
 def _subject(message: Message) -> str:
     return str((message.inputs or {}).get("subject", "")) or "A mail without a name"
 
 
-def reason(message: Message) -> str:
-    """Why a message is where it is, as a sentence."""
+def reason(message: Message, winner: str = "") -> str:
+    """Why a message is where it is, as a sentence; `winner` is the mail that took its slot."""
     words = REASONS.get(message.reason or "", message.reason or "")
+    words += f"; {winner} came first" if winner and message.reason == "frequency_cap" else ""
     return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 

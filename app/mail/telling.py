@@ -1,0 +1,36 @@
+"""Says what became of a mail as a sentence: its state, the reason, until when it waits, and who took its slot."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.mail.queries import REASONS, winner_names
+from app.outbox import Message
+
+
+def of_passage(session: Session, enrollment_id: int) -> dict[int, str]:
+    """Visit -> what became of the mail it owes."""
+    message = Message
+    rows = session.execute(
+        sa.select(message.visit, message.state, message.reason, message.not_before, message.winner_id).where(
+            message.enrollment_id == enrollment_id
+        )
+    ).all()
+    winners = winner_names(session, {row.winner_id for row in rows if row.winner_id})
+    return {
+        row.visit: sentence(row.state, row.reason, row.not_before, winners.get(row.winner_id or 0, "")) for row in rows
+    }
+
+
+def sentence(state: str, reason: str | None, not_before: datetime, winner: str) -> str:
+    """“The mail is not sent: the lead had enough mail for now; “Spring fair” of the campaign Fairs came first.”"""
+    words = [REASONS.get(reason or "", (reason or "").replace("_", " "))]
+    if reason == "frequency_cap" and winner:
+        words.append(f"; {winner} came first")
+    if state == "held" and reason in {"frequency_cap", "quiet_hours"}:
+        words.append(f"; looked at again at {not_before:%Y-%m-%d %H:%M} UTC")
+    because = "".join(words)
+    return f"The mail is {state.replace('_', ' ')}" + (f": {because}." if because else ".")

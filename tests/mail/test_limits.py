@@ -1,0 +1,383 @@
+"""SEMANTICS 19 to 21 as stories: how much mail a lead gets, at which hours, who wins a slot, and every reason for no mail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.db import Database
+from app.engine.explaining import why
+from app.engine.models import Campaign
+from app.engine.ticking import tick
+from app.leads.models import Lead
+from app.mail import delivering, links
+from app.mail.queries import reason as sentence
+from app.outbox import Message
+from app.preferences import consenting, limiting
+from tests import factories
+from tests.conftest import NOW
+from tests.mail.test_delivering import Wire
+
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+links.use("https://trellis.example.com")
+
+Made = tuple[str, str | None]
+
+
+class House:
+    """Leads who agreed to hear, and campaigns that send them one mail each, by priority."""
+
+    def __init__(self, database: Database, count: int = 1, **values: Any) -> None:
+        self.database, self.wire = database, Wire()
+        self.campaigns: dict[str, Campaign] = {}
+        with database.write() as session:
+            factories.topic(session)
+            factories.topic(session, "events")
+            self.leads = factories.leads(session, count, topic="news", **values)
+            ids = factories.rows(self.leads)
+            consenting.give(session, sa.select(ids.c.id), "events", source="Test", at=NOW)
+
+    def campaign(
+        self, key: str, priority: int = 5, topic: str = "news", purpose: str = "marketing", **settings: Any
+    ) -> None:
+        governing = {
+            name: settings.pop(name) for name in ("quiet_hours", "re_entry", "on_unsubscribe") if name in settings
+        }
+        step = {"kind": "send_email", "settings": {"mail": key, **settings}}
+        with self.database.write() as session:
+            mail = factories.mail(session, key, topic)
+            mail.purpose = purpose
+            flow = factories.flow(step, priority=priority, **governing)
+            self.campaigns[key] = factories.campaign(session, flow, key)
+
+    def enter(self, *keys: str, at: datetime = NOW, ticks: bool = True) -> None:
+        with self.database.write() as session:
+            for key in keys:
+                factories.request(session, self.campaigns[key], self.leads, at=at)
+        if ticks:
+            tick(self.database, at)
+
+    def cap(self, most: int = 1, period: str = "days", days: int = 1, topic: str | None = None) -> int:
+        with self.database.write() as session:
+            return limiting.add_cap(session, most=most, period=period, days=days, topic_key=topic, at=NOW).id
+
+    def hours(self, opens: str, closes: str, weekdays: list[int] | None = None) -> int:
+        with self.database.write() as session:
+            chosen = list(range(7)) if weekdays is None else weekdays
+            return limiting.add_window(session, weekdays=chosen, opens=opens, closes=closes, at=NOW).id
+
+    def send(self, at: datetime = NOW) -> None:
+        delivering.run_once(self.database, self.wire, now=at, worker="w")
+
+    def mails(self) -> dict[str, list[Made]]:
+        """Campaign -> (state, reason) of each of its messages."""
+        found: dict[str, list[Made]] = {}
+        with self.database.read() as session:
+            query = sa.select(Campaign.key, Message.state, Message.reason).join(
+                Campaign, Campaign.id == Message.campaign_id
+            )
+            for key, state, reason in session.execute(query.order_by(Message.id)):
+                found.setdefault(key, []).append((state, reason))
+        return found
+
+    def messages(self) -> list[Message]:
+        with self.database.read() as session:
+            return list(session.scalars(sa.select(Message).order_by(Message.id)))
+
+    def ports(self, key: str) -> list[str]:
+        with self.database.read() as session:
+            passages = why(session, self.leads[0], self.campaigns[key].id)
+            return [line.sentence for passage in passages for line in passage.lines if line.kind == "send_email"]
+
+
+@pytest.fixture
+def house(database: Database) -> House:
+    return House(database)
+
+
+def at_clock(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+SENT: Made = ("sent", None)
+READY: Made = ("ready", None)
+
+
+def test_rule_20_a_rolling_cap_holds_the_next_mail_until_the_slot_is_free(house: House) -> None:
+    for key in ("one", "two", "three"):
+        house.campaign(key)
+    house.cap(2, days=2)
+    house.enter("one", "two")
+    house.send(NOW + HOUR)
+    house.enter("three", at=NOW + 2 * HOUR)
+    assert house.mails() == {"one": [SENT], "two": [SENT], "three": [("held", "frequency_cap")]}
+    house.send(NOW + 2 * DAY + 59 * MINUTE)
+    assert house.mails()["three"] == [("held", "frequency_cap")]
+    house.send(NOW + 2 * DAY + 61 * MINUTE)
+    assert house.mails()["three"] == [SENT]
+    assert len(house.wire.got) == 3
+
+
+def test_rule_20_skip_says_not_sent_and_names_the_winner(house: House) -> None:
+    house.campaign("one")
+    house.campaign("two", over_cap="skip")
+    house.cap(1, days=7)
+    house.enter("one")
+    house.send()
+    house.enter("two", at=NOW + HOUR)
+    assert house.mails()["two"] == [("not_sent", "frequency_cap")]
+    first, second = house.messages()
+    assert second.winner_id == first.id
+    assert house.ports("two") == [
+        "The mail is not sent: the lead had enough mail for now; “One” of the campaign One came first."
+    ]
+
+
+@pytest.mark.parametrize("order", [("high", "low"), ("low", "high")])
+def test_rule_20_of_two_that_want_one_slot_the_higher_priority_wins(house: House, order: tuple[str, str]) -> None:
+    house.campaign("high", priority=1, over_cap="skip")
+    house.campaign("low", priority=9, over_cap="skip")
+    house.cap(1, days=1)
+    house.enter(order[0])
+    house.enter(order[1], at=NOW + MINUTE)
+    house.send(NOW + 2 * MINUTE)
+    assert house.mails() == {"high": [SENT], "low": [("not_sent", "frequency_cap")]}
+    by_key = {m.priority: m for m in house.messages()}
+    assert by_key[9].winner_id == by_key[1].id
+
+
+def test_rule_20_priority_decides_within_one_tick_and_the_sender_takes_it_first(house: House) -> None:
+    for priority in (5, 2, 8):
+        house.campaign(f"p{priority}", priority=priority)
+    house.cap(1, days=1)
+    house.enter("p8", "p5", "p2")
+    house.send()
+    assert house.mails()["p2"] == [SENT]
+    assert {state for key in ("p5", "p8") for state, _ in house.mails()[key]} == {"held"}
+    house.send(NOW + DAY + MINUTE)
+    assert (house.mails()["p5"], house.mails()["p8"]) == ([SENT], [("held", "frequency_cap")])
+    house.send(NOW + 2 * DAY + 2 * MINUTE)
+    assert house.mails()["p8"] == [SENT]
+
+
+@pytest.mark.parametrize(
+    ("period", "sent_at", "before", "after"),
+    [
+        ("day", "2026-03-02T22:30+01:00", "2026-03-02T23:50+01:00", "2026-03-03T00:00+01:00"),
+        ("week", "2026-03-02T12:00+01:00", "2026-03-08T23:59+01:00", "2026-03-09T00:00+01:00"),
+        ("month", "2026-03-27T12:00+01:00", "2026-03-31T23:59+02:00", "2026-04-01T00:00+02:00"),
+        ("day", "2026-03-28T23:30+01:00", "2026-03-28T23:59+01:00", "2026-03-29T00:00+01:00"),
+        ("day", "2026-03-29T12:00+02:00", "2026-03-29T23:59+02:00", "2026-03-30T00:00+02:00"),
+    ],
+)
+def test_rule_20_calendar_periods_are_those_where_the_lead_lives(
+    database: Database, period: str, sent_at: str, before: str, after: str
+) -> None:
+    house = House(database, zone="Europe/Zurich")
+    house.campaign("one")
+    house.campaign("two", max_age_days=10)
+    house.cap(1, period)
+    house.enter("one", at=at_clock(sent_at))
+    house.send(at_clock(sent_at))
+    house.enter("two", at=at_clock(sent_at) + MINUTE)
+    house.send(at_clock(before))
+    assert house.mails()["two"] == [("held", "frequency_cap")]
+    house.send(at_clock(after))
+    assert house.mails()["two"] == [SENT]
+
+
+def test_rule_20_a_cap_of_a_topic_counts_that_topic_alone(house: House) -> None:
+    house.campaign("one")
+    house.campaign("two", over_cap="skip")
+    house.campaign("fair", topic="events", over_cap="skip")
+    house.cap(1, days=7, topic="news")
+    house.enter("one", "fair")
+    house.send()
+    house.enter("two", at=NOW + HOUR)
+    house.send(NOW + HOUR)
+    assert house.mails() == {"one": [SENT], "fair": [SENT], "two": [("not_sent", "frequency_cap")]}
+
+
+def test_rule_20_operational_mail_is_exempt_and_takes_no_slot(house: House) -> None:
+    house.campaign("receipt", purpose="operational")
+    house.campaign("one")
+    house.campaign("invoice", purpose="operational")
+    house.cap(1, days=7)
+    house.enter("receipt")
+    house.send()
+    house.enter("one", at=NOW + HOUR)
+    house.send(NOW + HOUR)
+    house.enter("invoice", at=NOW + 2 * HOUR)
+    house.send(NOW + 2 * HOUR)
+    assert house.mails() == {"receipt": [SENT], "one": [SENT], "invoice": [SENT]}
+
+
+def test_rule_20_a_slot_is_not_taken_by_what_never_left(house: House) -> None:
+    house.campaign("one")
+    house.campaign("two", over_cap="skip")
+    house.cap(1, days=7)
+    house.enter("one")
+    with house.database.write() as session:
+        session.execute(sa.update(Message).values(state="cancelled", reason="given_up"))
+    house.enter("two", at=NOW + HOUR)
+    assert house.mails()["two"] == [READY]
+
+
+def test_rule_20_a_cap_set_after_queueing_is_asked_again_before_sending(house: House) -> None:
+    house.campaign("one")
+    house.campaign("two")
+    house.enter("one", "two")
+    house.cap(1, days=1)
+    house.send()
+    assert sorted(state for made in house.mails().values() for state, _ in made) == ["held", "sent"]
+
+
+def test_rule_20_lifting_a_cap_lets_go_what_it_held(house: House) -> None:
+    house.campaign("one")
+    house.campaign("two")
+    cap_id = house.cap(1, days=3)
+    house.enter("one", "two")
+    house.send()
+    with house.database.write() as session:
+        assert limiting.remove_cap(session, cap_id, at=NOW + HOUR)
+    house.send(NOW + HOUR)
+    assert house.mails() == {"one": [SENT], "two": [SENT]}
+
+
+def test_rule_20_many_leads_are_decided_in_as_many_statements_as_few(sqlite_database: Database) -> None:
+    counts = []
+    for size in (1, 40):
+        with sqlite_database.write() as session:
+            if size == 1:
+                factories.topic(session)
+                factories.mail(session)
+                limiting.add_cap(session, most=1, period="week", at=NOW)
+                limiting.add_window(session, weekdays=range(7), opens="08:00", closes="20:00", at=NOW)
+            people = [{"email": f"{size}-{n}@example.com"} for n in range(size)]
+            from app.leads.creating import create_many
+
+            ids = create_many(session, people, source="Test", at=NOW)
+            seen: list[str] = []
+            listener: Callable[..., None] = lambda *a, into=seen: into.append(a[2])  # noqa: E731
+            source = sa.select(
+                factories.rows(ids).c.id.label("lead_id"),
+                factories.rows(ids).c.id.label("enrollment_id"),
+            ).subquery()
+            from app.mail import queueing
+            from app.db import Key, rows_of
+
+            rows = [[i, i + 1000, 1, 7, "s1"] for i in ids]
+            source = rows_of(
+                rows, lead_id=Key, enrollment_id=Key, visit=sa.BigInteger(), campaign_id=Key, step=sa.String()
+            )
+            sa.event.listen(sqlite_database.writer, "before_cursor_execute", listener)
+            queueing.queue_for(session, source, mail_key="welcome", at=NOW)
+            sa.event.remove(sqlite_database.writer, "before_cursor_execute", listener)
+            counts.append(len(seen))
+    assert counts[0] == counts[1]
+
+
+def test_rule_21_quiet_hours_hold_a_mail_to_the_opening_where_the_lead_lives(database: Database) -> None:
+    house = House(database, zone="America/New_York")
+    house.campaign("one")
+    house.hours("08:00", "20:00")
+    house.enter("one", at=at_clock("2026-03-02T20:30-05:00"))
+    message = house.messages()[0]
+    assert (message.state, message.reason) == ("held", "quiet_hours")
+    assert message.not_before == at_clock("2026-03-03T08:00-05:00")
+    house.send(at_clock("2026-03-03T07:59-05:00"))
+    assert house.wire.got == []
+    house.send(at_clock("2026-03-03T08:00-05:00"))
+    assert house.mails()["one"] == [SENT]
+
+
+def test_rule_21_a_zone_is_worked_out_once_however_many_live_there(database: Database, monkeypatch: Any) -> None:
+    from app.preferences.limits import Limits
+
+    house, asked, turn = House(database, count=30, zone="Asia/Tokyo"), [], Limits.turn
+    monkeypatch.setattr(Limits, "turn", lambda self, *a, **k: asked.append(a) or turn(self, *a, **k))
+    house.campaign("one")
+    house.hours("08:00", "20:00")
+    house.enter("one", at=at_clock("2026-03-02T12:00Z"))
+    assert len(asked) == 1
+    assert house.mails()["one"] == [("held", "quiet_hours")] * 30
+
+
+def test_rule_21_a_late_sender_asks_again_and_operational_mail_is_exempt(house: House) -> None:
+    house.campaign("one")
+    house.campaign("receipt", purpose="operational")
+    house.hours("08:00", "18:00")
+    house.enter("one", "receipt")
+    late = NOW.replace(hour=18)
+    house.send(late)
+    assert house.mails() == {"one": [("held", "quiet_hours")], "receipt": [SENT]}
+    house.send(NOW.replace(hour=8) + DAY)
+    assert house.mails()["one"] == [SENT]
+
+
+def test_rule_21_a_campaign_may_ignore_quiet_hours(house: House) -> None:
+    house.campaign("one", quiet_hours="ignore")
+    house.hours("10:00", "11:00")
+    house.enter("one")
+    house.send()
+    assert house.mails()["one"] == [SENT]
+
+
+def test_rule_21_a_cap_counts_the_day_the_mail_will_leave(house: House) -> None:
+    house.campaign("one")
+    house.campaign("two")
+    house.cap(1, "day")
+    house.hours("08:00", "18:00")
+    house.enter("one")
+    house.send()
+    house.enter("two", at=NOW.replace(hour=19))
+    assert house.mails()["two"] == [("held", "quiet_hours")]
+    house.send(NOW.replace(hour=8) + DAY)
+    assert house.mails()["two"] == [SENT]
+
+
+def test_rule_21_too_old_is_stale(house: House) -> None:
+    house.campaign("weekly", max_age_days=2)
+    house.campaign("one", max_age_days=2)
+    house.campaign("two", max_age_days=2)
+    house.hours("08:00", "18:00", [0])
+    house.enter("weekly", at=NOW + DAY)
+    assert house.mails()["weekly"] == [("not_sent", "stale")]
+    house.cap(1, days=7)
+    house.enter("one", "two")
+    house.send()
+    house.send(NOW + 2 * DAY + MINUTE)
+    assert sorted(house.mails()["one"] + house.mails()["two"]) == [("not_sent", "stale"), SENT]
+
+
+def test_rule_19_a_sender_that_was_away_sends_nothing_stale(house: House) -> None:
+    house.campaign("one", max_age_days=1)
+    house.enter("one")
+    house.send(NOW + DAY)
+    assert (house.mails()["one"], house.wire.got) == ([("not_sent", "stale")], [])
+    assert sentence(house.messages()[0]) == "The mail waited too long to be of use."
+
+
+def test_rule_19_no_mail_twice_in_one_passage_unless_the_step_says_so(house: House) -> None:
+    with house.database.write() as session:
+        factories.mail(session, "welcome")
+        steps = [
+            {"kind": "send_email", "settings": {"mail": "welcome", "again": a}}
+            for a in ("passage", "passage", "always")
+        ]
+        house.campaigns["c"] = factories.campaign(session, factories.flow(*steps), "c")
+    house.enter("c")
+    assert house.mails()["c"] == [READY, ("not_sent", "duplicate"), READY]
+
+
+def test_rule_19_a_new_passage_brings_the_mail_again_unless_never(house: House) -> None:
+    house.campaign("birthday", re_entry={"mode": "after_exit"})
+    house.campaign("once", re_entry={"mode": "after_exit"}, again="never")
+    house.enter("birthday", "once")
+    house.send()
+    house.enter("birthday", "once", at=NOW + 365 * DAY)
+    assert house.mails() == {"birthday": [SENT, READY], "once": [SENT, ("not_sent", "duplicate")]}
