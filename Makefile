@@ -1,6 +1,6 @@
 # Everything a developer does. Each target first sets up what it needs in .venv, and skips that when nothing changed.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check bench lock vendor clean
+.PHONY: help setup setup-dev run test check bench fuzz lock vendor clean
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo "$$p"; break; fi; done)
@@ -48,6 +48,9 @@ check: setup-dev ## format, lint, types, vendored files, architecture
 
 bench: setup-dev ## run every benchmark in its short form, one line of JSON each (ARGS=--full for the real sizes)
 	@for file in $$(grep -l __main__ bench/*.py); do PYTHONPATH=. $(PY) "$$file" $(ARGS) || exit 1; done
+
+fuzz: setup-dev ## hold the engine against the reference on new random flows (ARGS="5000" for more than 2,000)
+	@TRELLIS_FUZZ=$(or $(firstword $(ARGS)),2000) $(PY) -m pytest -q -n 2 --timeout=0 tests/engine/test_reference.py
 
 lock: ## write both lock files again after a change of pyproject.toml
 	@test -x $(UV) || { $(PYTHON) -m venv .venv/tools && .venv/tools/bin/python -m pip install --quiet uv==$(UV_VERSION); }

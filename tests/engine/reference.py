@@ -1,0 +1,587 @@
+"""What a flow means, one lead at a time, in plain Python, written from the rules alone and held against the engine.
+
+It shares no code with the engine and knows no database: a world of leads, their events and campaigns (the stored flows),
+and `tick`, which takes each lead through all that is due at one instant. Where it is slow it is plain. Numbers in brackets
+are rules of SEMANTICS.
+"""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+MOST_STEPS = 100  # of one passage in one tick (14)
+UNSENT = ("held", "ready")
+
+
+@dataclass(eq=False)
+class Event:
+    lead: int
+    kind: str
+    subject: str
+    at: datetime
+    agent: str = "unknown"
+    props: dict[str, Any] = field(default_factory=dict)
+    is_new: bool = True
+
+
+@dataclass
+class Mail:
+    visit: int
+    mail: str
+    topic: str | None
+    state: str
+    reason: str | None
+
+
+@dataclass(eq=False)
+class Passage:
+    """One enrollment: where it stands, the journal of the visits it left, and the mail it owes."""
+
+    campaign: Campaign
+    entered_at: datetime
+    step: str
+    arrived_at: datetime
+    visit: int = 1
+    state: str = "active"
+    reason: str | None = None
+    finished_at: datetime | None = None
+    steps_in_tick: int = 0
+    decisions: list[tuple[int, str, str, datetime, datetime]] = field(default_factory=list)
+    mails: list[Mail] = field(default_factory=list)
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == "active"
+
+
+@dataclass(eq=False)
+class Lead:
+    id: int
+    has_address: bool = True
+    is_suppressed: bool = False
+    opted_out: bool = False
+    consent: dict[str, str] = field(default_factory=dict)
+    tags: set[str] = field(default_factory=set)
+    fields: dict[str, Any] = field(default_factory=dict)
+    interest: int = 0  # the sum of the ledger; what counts is never below nothing
+    events: list[Event] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
+    merged_into: Lead | None = None
+
+    @property
+    def score(self) -> int:
+        return max(self.interest, 0)
+
+
+@dataclass(eq=False)
+class Campaign:
+    key: str
+    flow: dict[str, Any]
+    since: datetime
+    paused_at: datetime | None = None
+    pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
+    missed: dict[int, list[Event]] = field(default_factory=dict)  # lead -> what happened while it paused
+
+    def __post_init__(self) -> None:
+        self.steps = {step["id"]: step for step in self.flow["steps"]}
+        self.goals = [step for step in self.flow["steps"] if step["kind"] == "goal"]
+        self.zone = self.flow.get("zone") or "UTC"
+
+    def stood_still(self, since: datetime) -> timedelta:
+        """How long the clock has stood still since an instant (25)."""
+        return sum((to - max(frm, since) for frm, to in self.pauses if to > since), timedelta())
+
+
+class World:
+    """Leads, campaigns and mails, and what the marketers and the leads do with them; `tick` moves everybody."""
+
+    def __init__(self, mails: dict[str, str | None], points: dict[str, int] | None) -> None:
+        self.mails = mails  # key -> topic
+        self.points = points  # path -> interest points for looking at it; None: nobody has points
+        self.leads: dict[int, Lead] = {}
+        self.campaigns: list[Campaign] = []
+
+    # ------------------------------------------------------------------ what happens between ticks
+
+    def does(self, lead: int, kind: str, subject: str, at: datetime, agent: str = "human", **props: Any) -> None:
+        own = self.living(lead)
+        own.events.append(Event(own.id, kind, subject, at, agent, props))
+
+    def living(self, lead: int) -> Lead:
+        found = self.leads[lead]
+        while found.merged_into is not None:
+            found = found.merged_into
+        return found
+
+    def tag(self, lead: Lead, key: str, at: datetime, present: bool = True) -> None:
+        if (key in lead.tags) != present:
+            (lead.tags.add if present else lead.tags.discard)(key)
+            self.does(lead.id, "tag_added" if present else "tag_removed", key, at, "unknown")
+
+    def set_field(self, lead: Lead, name: str, value: Any, at: datetime) -> None:
+        if (lead.fields.get(name) or None) != (value or None):
+            lead.fields[name] = value or None
+            self.does(lead.id, "field_changed", name, at, "unknown")
+
+    def give_points(self, lead: Lead, points: int, at: datetime) -> None:
+        before = lead.score
+        lead.interest += 0 if self.points is None else points
+        if lead.score != before:
+            for dimension in ("total", "interest"):
+                self.does(lead.id, "score_changed", dimension, at, "unknown", **{"from": before, "to": lead.score})
+
+    def withdraw(self, lead: Lead, topic: str | None, at: datetime) -> None:
+        if lead.opted_out if topic is None else lead.consent.get(topic) == "withdrawn":
+            return
+        for key in [topic] if topic else self.topics:
+            lead.consent[key] = "withdrawn"
+        lead.opted_out = lead.opted_out or topic is None
+        for mail in (mail for passage in lead.passages for mail in passage.mails):
+            if mail.state in UNSENT and (topic is None or mail.topic == topic):  # in the same transaction (22)
+                mail.state, mail.reason = "cancelled", "unsubscribed"
+        self.does(lead.id, "consent_withdrawn", topic or "*", at, "unknown")
+
+    def request(self, lead: int, campaign: str, at: datetime, **props: Any) -> None:
+        self.does(lead, "campaign_requested", campaign, at, "unknown", **props)
+
+    def pause(self, campaign: Campaign, at: datetime) -> None:
+        campaign.paused_at = campaign.paused_at or at
+
+    def resume(self, campaign: Campaign, at: datetime) -> None:
+        if campaign.paused_at is not None:
+            campaign.pauses.append((campaign.paused_at, at))
+            campaign.paused_at = None
+
+    def post(self, at: datetime) -> None:
+        """All mail that is ready leaves the house."""
+        for lead in self.leads.values():
+            for passage in lead.passages:
+                for mail in passage.mails:
+                    if mail.state == "ready" and passage.campaign.paused_at is None:
+                        mail.state = "sent"
+                        self.does(lead.id, "email_sent", mail.mail, at, "unknown")
+
+    @property
+    def topics(self) -> list[str]:
+        return sorted({topic for topic in self.mails.values() if topic})
+
+    # ------------------------------------------------------------------ one tick has one now (8)
+
+    def tick(self, now: datetime) -> None:
+        for lead in self.leads.values():
+            if lead.merged_into is None:
+                for passage in lead.passages:
+                    passage.steps_in_tick = 0
+                while self._observe(lead, now) | self._move(lead, now):
+                    pass
+
+    def _observe(self, lead: Lead, now: datetime) -> bool:
+        """Learn what happened by now: who comes in, and who must leave or is at a goal, wherever it stands (10, 12)."""
+        running = [campaign for campaign in self.campaigns if campaign.paused_at is None]
+        moved = False
+        for campaign in running:
+            if missed := campaign.missed.pop(lead.id, None):
+                moved |= self._look(lead, campaign, missed, now)
+        fresh = [event for event in lead.events if event.is_new and event.at <= now]
+        for event in fresh:
+            event.is_new = False
+        earned = sum(
+            (self.points or {}).get(event.subject, 0)
+            for event in fresh
+            if event.kind == "page_viewed" and event.agent != "machine"
+        )
+        self.give_points(lead, earned, now)
+        for campaign in self.campaigns:
+            if campaign in running:
+                moved |= self._look(lead, campaign, fresh, now)
+            else:
+                campaign.missed.setdefault(lead.id, []).extend(fresh)
+        return moved or bool(fresh)
+
+    def _look(self, lead: Lead, campaign: Campaign, fresh: list[Event], now: datetime) -> bool:
+        for trigger in campaign.flow["triggers"]:
+            causes = [event for event in fresh if event.agent != "machine" and event.at >= campaign.since]
+            causes = [event for event in causes if self._triggers(trigger, campaign, event)]
+            if causes and self._may_enter(lead, campaign, now):
+                self.enter(lead, campaign, min(event.at for event in causes))
+        moved = False
+        for passage in lead.passages:
+            if passage.campaign is campaign and passage.is_active:
+                moved |= self._watch(lead, passage, fresh, now)
+        return moved
+
+    def _triggers(self, trigger: dict[str, Any], campaign: Campaign, event: Event) -> bool:
+        settings = trigger.get("settings", {})
+        match trigger["kind"]:
+            case "by_hand":
+                return event.kind == "campaign_requested" and event.subject == campaign.key
+            case "form_submitted":
+                return event.kind == "form_submitted" and settings.get("form", "") in ("", event.subject)
+            case "event_seen":
+                return _is(event, settings.get("event", "page_viewed"), settings.get("subject", ""))
+            case "score_reached":
+                crossed = event.kind == "score_changed" and event.subject == settings.get("dimension", "total")
+                return crossed and event.props["from"] < settings["points"] <= event.props["to"]
+        raise AssertionError(trigger)
+
+    def _may_enter(self, lead: Lead, campaign: Campaign, now: datetime) -> bool:
+        """The audience, and the re-entry rule (13); who left in this very tick cannot come again in it."""
+        again = {"mode": "never", "days": 30} | (campaign.flow.get("re_entry") or {})
+        before = [passage for passage in lead.passages if passage.campaign is campaign]
+        if any(passage.is_active for passage in before) or (before and again["mode"] == "never"):
+            return False
+        ends = [passage.finished_at for passage in before if passage.finished_at]
+        if again["mode"] == "after_exit" and any(end >= now for end in ends):
+            return False
+        if again["mode"] == "after_days" and any(end > now - timedelta(days=again["days"]) for end in ends):
+            return False
+        return self._holds(campaign.flow.get("audience"), lead, None, now)
+
+    def enter(self, lead: Lead, campaign: Campaign, at: datetime) -> None:
+        """The entry instant is the trigger event's own time (8)."""
+        if campaign.flow.get("start"):
+            lead.passages.append(Passage(campaign, at, campaign.flow["start"], at))
+            self.does(lead.id, "campaign_entered", campaign.key, at, "unknown")
+
+    def publish(self, campaign: Campaign) -> None:
+        """Those who match already come in where the trigger says so (12)."""
+        self.campaigns.append(campaign)
+        for trigger in campaign.flow["triggers"]:
+            for lead in self.leads.values():
+                matches = trigger.get("already") and self._matches_already(lead, trigger, campaign)
+                if matches and self._may_enter(lead, campaign, campaign.since):
+                    self.enter(lead, campaign, campaign.since)
+
+    def _matches_already(self, lead: Lead, trigger: dict[str, Any], campaign: Campaign) -> bool:
+        if trigger["kind"] == "score_reached":
+            return lead.score >= trigger["settings"]["points"]
+        known = [event for event in lead.events if event.agent != "machine" and event.at <= campaign.since]
+        return trigger["kind"] != "by_hand" and any(self._triggers(trigger, campaign, event) for event in known)
+
+    # ------------------------------------------------------------------ goals and exits hold continuously (10, 11, 22)
+
+    def _watch(self, lead: Lead, passage: Passage, fresh: list[Event], now: datetime) -> bool:
+        if self._must_leave(lead, passage, fresh, now):
+            return True
+        goal = self._reached(lead, passage, now)
+        if goal is None or goal["id"] == passage.step:
+            return False
+        self._pull(passage, goal, now)
+        return True
+
+    def _must_leave(self, lead: Lead, passage: Passage, fresh: list[Event], now: datetime) -> bool:
+        flow = passage.campaign.flow
+        if flow.get("on_unsubscribe", "exit") == "exit":
+            mid_flow = (event for event in fresh if event.at >= passage.entered_at)
+            if any(_unsubscribes(event, flow.get("topic")) for event in mid_flow):
+                self._end(passage, "exited", "unsubscribed", now)
+                return True
+        for rule, reason in self._exits(flow):
+            if self._holds(rule, lead, passage, now):
+                self._end(passage, "exited", reason, now)
+                return True
+        return False
+
+    def _exits(self, flow: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+        yield from ((leave["rule"], leave["reason"]) for leave in flow.get("exits", []))
+        if flow.get("audience") and flow.get("audience_mode", "stay") in ("exit", "either"):
+            yield {"none": [flow["audience"]]}, "left the audience"
+
+    def _reached(self, lead: Lead, passage: Passage, now: datetime) -> dict[str, Any] | None:
+        """The first goal that is reached and was not counted before; once per enrollment."""
+        for goal in passage.campaign.goals:
+            counted = any(step == goal["id"] and port in ("reached", "end") for _, step, port, *_ in passage.decisions)
+            if not counted and self._holds(goal["settings"]["rule"], lead, passage, now):
+                return goal
+        return None
+
+    def _pull(self, passage: Passage, goal: dict[str, Any], now: datetime) -> None:
+        self._leave(passage, "goal", now)
+        self._arrive(passage, goal["id"], now)
+
+    def _end(self, passage: Passage, state: str, reason: str | None, now: datetime, withdraws: bool = True) -> None:
+        self._leave(passage, "end", now)
+        self._close(passage, state, reason, now, withdraws)
+
+    def _close(self, passage: Passage, state: str, reason: str | None, now: datetime, withdraws: bool) -> None:
+        """Exactly one of completed, converted, exited, merged, failed (15); a rule that takes out takes back its mail."""
+        passage.state, passage.reason, passage.finished_at = state, reason, now
+        because = {"exited": "exited", "converted": "goal_met", "merged": "duplicate"}.get(state)
+        for mail in passage.mails if because and withdraws else []:
+            if mail.state in UNSENT:
+                mail.state, mail.reason = "cancelled", because
+
+    def _leave(self, passage: Passage, port: str, now: datetime) -> None:
+        passage.decisions.append((passage.visit, passage.step, port, passage.arrived_at, now))
+
+    def _arrive(self, passage: Passage, step: str, now: datetime) -> None:
+        passage.step, passage.visit, passage.arrived_at = step, passage.visit + 1, now
+
+    # ------------------------------------------------------------------ moving (9, 14)
+
+    def _move(self, lead: Lead, now: datetime) -> bool:
+        moved = False
+        for passage in list(lead.passages):
+            while passage.is_active and passage.campaign.paused_at is None and self._step(lead, passage, now):
+                moved = True
+        return moved
+
+    def _step(self, lead: Lead, passage: Passage, now: datetime) -> bool:
+        """Run the step the passage stands at; False if it rests there."""
+        step = passage.campaign.steps[passage.step]
+        run: Callable[..., str | None] = getattr(self, "_run_" + step["kind"])
+        port = run(lead, passage, step, step.get("settings", {}), now)
+        if port is None:
+            return False
+        if port in ("ended", "pulled"):
+            return True
+        self._leave(passage, port.removesuffix("+"), now)
+        self._arrive(passage, self._target(passage.campaign, step, port), now)
+        passage.steps_in_tick += 1
+        if passage.steps_in_tick > MOST_STEPS:
+            passage.state, passage.reason, passage.finished_at = "failed", "too many steps in one tick", now
+        return True
+
+    def _target(self, campaign: Campaign, step: dict[str, Any], port: str) -> str:
+        """Every port has one edge; an optional one without goes where "out" goes; "+" passes over the next step."""
+        bare = port.removesuffix("+")
+        target: str = step["next"].get(bare) or step["next"]["out"]
+        return campaign.steps[target]["next"].get("out", target) if port.endswith("+") else target
+
+    # ------------------------------------------------------------------ the steps
+
+    def _zone(self, lead: Lead, passage: Passage) -> ZoneInfo:
+        return ZoneInfo(lead.fields.get("zone") or passage.campaign.zone)
+
+    def _after(self, lead: Lead, passage: Passage, amount: int, unit: str) -> datetime:
+        """The end of a duration: hours exact, days by the local calendar (2); a pause makes it later (25)."""
+        start, zone = passage.arrived_at, self._zone(lead, passage)
+        if unit in ("minutes", "hours"):
+            due = start + timedelta(**{unit: amount})
+        elif unit == "months":
+            due = _plus_months(start, amount, zone)
+        else:
+            due = _plus_days(start, amount * (7 if unit == "weeks" else 1), zone)
+        return due + passage.campaign.stood_still(start)
+
+    def _run_wait(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str | None:
+        due = self._after(lead, passage, settings.get("amount", 1), settings.get("unit", "days"))
+        return "out" if due <= now else None
+
+    def _run_wait_until(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str | None:
+        zone, mode, arrived = self._zone(lead, passage), settings.get("mode", "window"), passage.arrived_at
+        opens = time.fromisoformat(settings.get("from_time", "09:00"))
+        if mode == "window":
+            closes = time.fromisoformat(settings["to_time"]) if settings.get("to_time") else None
+            due = _window(arrived, zone, settings.get("weekdays", [0, 1, 2, 3, 4]), opens, closes)
+            return "out" if due <= now else None
+        if mode == "date":
+            due = _instant(datetime.combine(date.fromisoformat(settings["on_date"]), opens), zone)
+        else:
+            value = lead.fields.get(settings["field"])
+            if not value:
+                return "empty"
+            due = _instant(datetime.combine(date.fromisoformat(value), opens), zone)
+            due = _plus_days(due, settings.get("offset_days", 0), zone)
+        if due > now:
+            return None
+        if_past = settings.get("if_past", "continue")
+        if due >= arrived or if_past == "continue":
+            return "out"
+        if if_past == "skip":
+            return "out+"
+        self._end(passage, "exited", "the date was past", now, withdraws=False)
+        return "ended"
+
+    def _run_wait_for_event(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str | None:
+        """Event time decides, not run time (6); what counts from arrival or entry happened after it."""
+        due = None
+        if not settings.get("forever"):
+            due = self._after(lead, passage, settings.get("patience", 3), settings.get("unit", "days"))
+        for event in lead.events:
+            wanted = _is(event, settings["event"], settings.get("subject", "")) and event.agent != "machine"
+            in_time = event.at <= now and (due is None or event.at <= due)
+            if wanted and in_time and self._counts(event, settings.get("look_back", "arrival"), passage):
+                return "happened"
+        return "timeout" if due is not None and due <= now else None
+
+    def _counts(self, event: Event, since: str, passage: Passage | None) -> bool:
+        """What happened before the look-back does not count; nor does the event that let the lead in, at that instant."""
+        if since == "ever" or passage is None:
+            return since == "ever"
+        return event.at > (passage.arrived_at if since == "arrival" else passage.entered_at)
+
+    def _run_decide(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
+        for arm in settings["arms"]:
+            if self._holds(arm["rule"], lead, passage, now):
+                return str(arm["port"])
+        return "else"
+
+    def _run_split(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
+        drawn, border = _draw(lead.id, passage.campaign.key, step["id"]), 0.0
+        for share in settings["shares"][:-1]:
+            border += share["percent"]
+            if drawn < round(border * 100):
+                return str(share["port"])
+        return str(settings["shares"][-1]["port"])
+
+    def _run_goal(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str | None:
+        if self._holds(settings["rule"], lead, passage, now):
+            self.does(lead.id, "goal_reached", passage.campaign.key, now, "unknown")
+            ends = passage.campaign.flow.get("audience_mode") in ("exit_on_goal", "either")  # (11)
+            if settings.get("then", "end") == "go_on" and not ends:
+                return "reached"
+            self._end(passage, "converted", "goal reached", now)
+            return "ended"
+        return "missed" if settings.get("otherwise", "wait") == "go_on" else None
+
+    def _run_send_email(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
+        """Goals and exits are asked once more (10); whether it may go is an outcome with a reason (19)."""
+        if self._must_leave(lead, passage, [], now):
+            return "ended"
+        goal = self._reached(lead, passage, now)
+        if goal is not None:
+            self._pull(passage, goal, now)
+            return "pulled"
+        topic = self.mails[settings["mail"]]
+        reason = self._refusal(lead, topic)
+        state = "not_sent" if reason else "ready"
+        passage.mails.append(Mail(passage.visit, settings["mail"], topic, state, reason))
+        return "not_sent" if reason else "out"
+
+    def _refusal(self, lead: Lead, topic: str | None) -> str | None:
+        if not lead.has_address:
+            return "no_address"
+        if lead.is_suppressed:
+            return "suppressed"
+        consent = lead.consent.get(topic or "")
+        if lead.opted_out or consent == "withdrawn":
+            return "unsubscribed"
+        return None if consent == "given" else "no_consent"
+
+    def _run_add_tag(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
+        self.tag(lead, settings["tag"], now)
+        return "out"
+
+    def _run_remove_tag(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
+        self.tag(lead, settings["tag"], now, present=False)
+        return "out"
+
+    def _run_change_score(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
+        self.give_points(lead, settings["points"], now)
+        return "out"
+
+    def _run_set_field(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
+        self.set_field(lead, settings["field"], settings.get("value"), now)
+        return "out"
+
+    def _run_go_to_campaign(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
+        self.request(lead.id, settings["campaign"], now)
+        if settings.get("stay"):
+            return "out"
+        self._end(passage, "completed", f"went to {settings['campaign']}", now, withdraws=False)
+        return "ended"
+
+    def _run_exit(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
+        self._end(passage, settings.get("outcome", "completed"), settings.get("reason") or None, now, withdraws=False)
+        return "ended"
+
+    # ------------------------------------------------------------------ conditions, on data as of the tick (9)
+
+    def _holds(self, rule: dict[str, Any] | None, lead: Lead, passage: Passage | None, now: datetime) -> bool:
+        if not rule:
+            return True
+        for operator, join in (("all", all), ("any", any), ("none", lambda found: not any(found))):
+            if operator in rule:
+                return bool(join([self._holds(member, lead, passage, now) for member in rule[operator]]))
+        match rule["rule"]:
+            case "tag":
+                return (rule["tag"] in lead.tags) == (rule.get("has", "has") == "has")
+            case "score":
+                value = lead.score
+                compare = {"at_least": value >= rule["value"], "below": value < rule["value"]}
+                return compare[rule["op"]]
+            case "field":
+                text = str(lead.fields.get(rule["field"]) or "").lower()
+                wanted = str(rule.get("value", "")).lower()
+                compare = {"is": text == wanted, "is_not": text != wanted, "is_known": text != "", "is_empty": not text}
+                return compare[rule["op"]]
+            case "visited" | "custom_event" | "clicked" | "submitted":
+                count = sum(1 for event in lead.events if self._did(event, rule, passage, now))
+                return (count >= rule.get("times", 1)) == (rule.get("did", "has") == "has")
+        raise AssertionError(rule)
+
+    def _did(self, event: Event, rule: dict[str, Any], passage: Passage | None, now: datetime) -> bool:
+        kinds = {"visited": "page_viewed", "custom_event": "custom", "clicked": "email_clicked"}
+        subject = rule.get({"visited": "path", "custom_event": "event", "clicked": "mail"}[rule["rule"]], "")
+        if event.agent == "machine" or event.at > now or not _is(event, kinds[rule["rule"]], subject):
+            return False
+        when = rule.get("when", "ever")
+        if when == "within":
+            return event.at >= now - timedelta(days=rule["days"])
+        return self._counts(event, when, passage)
+
+
+def _is(event: Event, kind: str, subject: str) -> bool:
+    """Of that kind and subject; * stands for anything, and letters count."""
+    pattern = ".*".join(re.escape(part) for part in subject.split("*"))
+    return event.kind == kind and (not subject or re.fullmatch(pattern, event.subject, re.DOTALL) is not None)
+
+
+def _unsubscribes(event: Event, topic: str | None) -> bool:
+    if event.kind == "consent_withdrawn":
+        return event.subject in ("*", topic)
+    return event.kind == "email_complained" or (event.kind == "email_bounced" and event.props.get("type") == "hard")
+
+
+def _instant(local: datetime, zone: ZoneInfo) -> datetime:
+    """A local time: in the spring gap the next valid minute, in the repeated hour of autumn the first one (3)."""
+    while True:
+        there = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+        if there.astimezone(zone).replace(tzinfo=None) == local:
+            return there
+        local = local.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+def _plus_days(start: datetime, days: int, zone: ZoneInfo) -> datetime:
+    if not days:
+        return start
+    return _instant(start.astimezone(zone).replace(tzinfo=None) + timedelta(days=days), zone)
+
+
+def _plus_months(start: datetime, months: int, zone: ZoneInfo) -> datetime:
+    local = start.astimezone(zone).replace(tzinfo=None)
+    year, month = divmod(local.year * 12 + local.month - 1 + months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return _instant(local.replace(year=year, month=month + 1, day=min(local.day, last)), zone)
+
+
+def _window(start: datetime, zone: ZoneInfo, weekdays: list[int], opens: time, closes: time | None) -> datetime:
+    """The first instant from `start` on that is in the window (5); one that closes before it opens crosses midnight."""
+    day = start.astimezone(zone).date() - timedelta(days=1)
+    while True:
+        opening = _instant(datetime.combine(day, opens), zone)
+        if closes is None:
+            closing = opening
+        else:
+            closing = _instant(datetime.combine(day + timedelta(days=closes <= opens), closes), zone)
+        if day.weekday() in weekdays and (start <= opening or start < closing):
+            return max(start, opening)
+        day += timedelta(days=1)
+
+
+def _draw(lead: int, campaign: str, step: str, salt: str = "") -> int:
+    """The published hash (7): three rounds of multiply and add, each modulo another prime, from a SHA-256 of the place."""
+    digest = hashlib.sha256("\0".join((campaign, step, salt)).encode()).digest()
+    number = lead
+    for index, prime in enumerate((2_147_483_647, 16_777_213, 1_299_709)):
+        factor, summand = (int.from_bytes(digest[8 * index + 4 * half :][:4], "big") for half in (0, 1))
+        number = (number * (factor % (prime - 1) + 1) + summand % prime) % prime
+    return number % 10_000
