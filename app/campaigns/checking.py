@@ -57,7 +57,7 @@ def problems(session: Session, flow: Any) -> list[Problem]:
     steps = {s.id: checked for s in spec.steps if (checked := _checked(s))}
     for checks in (
         _whole(spec, known),
-        _triggers(spec, known),
+        _triggers(spec, known, ruling.known(session)),
         _rules(steps, known),
         _keys(steps, known),
         _mails(session, spec, steps),
@@ -97,12 +97,19 @@ def _whole(spec: FlowSpec, known: Known) -> Iterator[Problem]:
             yield from (Problem(f"Exit {number} ({leave.reason}): {c.sentence}", setting="exits") for c in wrong)
 
 
-def _triggers(spec: FlowSpec, known: Known) -> Iterator[Problem]:
+def _triggers(spec: FlowSpec, known: Known, outside: Known) -> Iterator[Problem]:
+    """`outside` is what rules may speak about before a lead is in the campaign."""
     for item in spec.triggers:
         type_ = TRIGGERS.get(item.kind)
         settings = parse(type_.settings, item.settings)[0] if type_ else None
         if type_ and settings is not None:
             yield from _unknown(item.id, type_.keys(settings), known)
+            yield from (Problem(c.sentence, step=item.id, setting=c.at) for c in type_.doubts(settings, known))
+        for complaint in ruling.check(item.filter, outside) if item.filter else ():
+            yield Problem(f"Only leads who: {complaint.sentence}", step=item.id, setting="filter")
+        if item.key and spec.re_entry.mode != "per_key":
+            sentence = f"The key {item.key} means nothing unless leads may come again for each; see campaign settings."
+            yield Problem(sentence, step=item.id, setting="key", is_warning=True)
 
 
 def _unknown(step: str, keys: list[tuple[str, str]], known: Known) -> Iterator[Problem]:

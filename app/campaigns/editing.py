@@ -26,7 +26,12 @@ MODES = (
     ("exit_on_goal", "they leave when they reach the goal"),
     ("either", "they leave then, or when they reach the goal"),
 )
-AGAIN = (("never", "never"), ("after_exit", "once they have left"), ("after_days", "some days after they have left"))
+AGAIN = (
+    ("never", "never"),
+    ("after_exit", "once they have left"),
+    ("after_days", "some days after they have left"),
+    ("per_key", "for each order, deal or the like, side by side"),
+)
 UNSUBSCRIBED = (("exit", "leaves the campaign"), ("stay", "stays, without mail"))
 
 
@@ -51,6 +56,39 @@ class Governing(Settings):
     any_hour: Annotated[
         bool, Widget("Mail at any hour", "switch", hint="Also outside the sending hours of your organisation.")
     ] = False
+
+
+class Entering(Settings):
+    """What every trigger has beside its own settings; the flow keeps it at the trigger."""
+
+    filter: Annotated[
+        dict[str, Any], Widget("Only leads who", "rule", hint="Asked when they would enter. Nothing chosen: all.")
+    ] = Field(default_factory=dict)
+    most_per_day: Annotated[
+        int | None, Widget("At most a day", "number", unit="leads", hint="The others wait for the next day, in order.")
+    ] = None
+    key: Annotated[
+        str,
+        Widget(
+            "Key",
+            hint="The property of the event, such as order_id, if leads may come again for each one side by side.",
+        ),
+    ] = ""
+
+
+def entering(trigger: Mapping[str, Any]) -> dict[str, Any]:
+    """A trigger's own members as the form's settings."""
+    return {name: trigger[name] for name in Entering.model_fields if trigger.get(name)}
+
+
+def entered(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """And back: the form's settings as members of the trigger."""
+    most = settings.get("most_per_day")
+    return {
+        "filter": settings.get("filter") or None,
+        "most_per_day": None if most in (None, "") else _clamped(most, 1, 1_000_000, 1),
+        "key": str(settings.get("key") or "")[:80],
+    }
 
 
 def governing(flow: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,3 +281,8 @@ def complaints(what: str, kind: str, settings: Mapping[str, Any], known: Known) 
             if widget.kind == "rule" and getattr(read, name):
                 found += [Complaint(name, c.sentence) for c in ruling.check(getattr(read, name), known)]
     return found
+
+
+def entry_complaints(trigger: Mapping[str, Any], known: Known) -> list[Complaint]:
+    """What is wrong with a trigger's filter."""
+    return [Complaint("filter", c.sentence) for c in ruling.check(trigger.get("filter") or {}, known)]

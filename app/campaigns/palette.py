@@ -12,9 +12,12 @@ from app.kinds import Settings, parse
 from app.segments.ruletype import Names
 
 CATEGORIES = ("Actions", "Timing", "Logic", "End")
-TRIGGER_CATEGORIES = ("Behaviour", "Data", "People")
+TRIGGER_CATEGORIES = ("Behaviour", "Data", "Time", "People")
 # How the cards are ordered inside their group: the everyday ones first, any other after them by name.
-_WAYS_IN = ("form_submitted", "joined_segment", "event_seen", "score_reached", "by_hand")
+_WAYS_IN = (
+    "form_submitted", "page_visited", "mail_engaged", "joined_segment", "left_segment", "score_reached", "date_field",
+    "schedule", "by_hand",
+)  # fmt: skip
 _EVERYDAY = ("send_email", "add_tag", "set_field", "change_score", "handoff", "wait", "wait_until", "decide", "goal")
 _FIRST: dict[str, Any] = {
     "arms": [{"port": "a1", "name": "Yes", "rule": {}}],

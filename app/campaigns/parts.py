@@ -74,6 +74,7 @@ def _named(flow: dict[str, Any]) -> set[tuple[str, str]]:
         trigger = TRIGGERS.get(item["kind"])
         settings = parse(trigger.settings, item["settings"])[0] if trigger else None
         found |= set(trigger.keys(settings)) if trigger and settings is not None else set()
+        rules.append(item.get("filter"))
     for item in flow["steps"]:
         step = STEPS.get(item["kind"])
         settings = parse(step.settings, item["settings"])[0] if step else None

@@ -62,7 +62,12 @@ def _entry(what: str, kind: str, type_: Any, definitions: dict[str, Any]) -> dic
         "name": {"type": "string", "maxLength": 200},
     }
     if what == "trigger":
-        properties["already"] = {"type": "boolean", "description": "Also leads who match when it is published."}
+        properties |= {
+            "already": {"type": "boolean", "description": "Also leads who match when it is published."},
+            "filter": {"type": "object", "description": "A rule: of those it concerns, only these enter."},
+            "most_per_day": {"type": "integer", "minimum": 1, "description": "The others wait for the next day."},
+            "key": {"type": "string", "maxLength": 80, "description": "The event's property for re_entry per_key."},
+        }
     else:
         then = {"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}]}
         properties |= {"note": {"type": "string", "maxLength": 2000}, "then": then}

@@ -22,7 +22,8 @@ __all__ = ["BadText", "Text", "create", "gather", "read", "replace", "write"]
 FORMAT = 1
 _ABOUT = ("trellis", "campaign", "name", "key", "description", "state")
 _STEP = ("id", "name", "note", "kind", "settings", "next", "then")
-_TRIGGER = ("id", "name", "already", "kind", "settings")
+_ENTRY = ("already", "filter", "most_per_day", "key")
+_TRIGGER = ("id", "name", *_ENTRY, "kind", "settings")
 _GOVERNING = tuple(name for name in FlowSpec.model_fields if name not in {"triggers", "start", "steps"})
 
 
@@ -61,7 +62,7 @@ def _entry(item: dict[str, Any], reserved: tuple[str, ...]) -> dict[str, Any]:
         out |= {"kind": item["kind"], "settings": item["settings"]}
     else:
         out[item["kind"]] = item["settings"]
-    for name in ("name", "note", "already"):
+    for name in ("name", "note", *_ENTRY):
         if item.get(name):
             out[name] = item[name]
     leads = item.get("next") or {}
@@ -160,7 +161,8 @@ def _step(item: dict[str, Any], places: Places) -> dict[str, Any]:
 
 def _trigger(item: dict[str, Any], places: Places) -> dict[str, Any]:
     kind, settings = _kind(item, _TRIGGER, TRIGGERS.load(), places, "trigger")
-    trigger = {"id": item.get("id"), "kind": kind, "settings": settings, "already": item.get("already", False)}
+    trigger = {"id": item.get("id"), "kind": kind, "settings": settings}
+    trigger |= {name: item[name] for name in _ENTRY if item.get(name) is not None}
     return _checked(TriggerSpec, {**trigger, **_words(item, ("name",), places)}, item, places)
 
 

@@ -171,7 +171,7 @@ export function describe(flow, id, words) {
 export function addTrigger(flow, kind, settings, reserved = 0) {
   const after = copy(flow);
   const id = freshId(after, "t", reserved);
-  after.triggers.push({ id, kind, name: "", already: false, settings: structuredClone(settings) });
+  after.triggers.push({ id, kind, name: "", already: false, filter: null, most_per_day: null, key: "", settings: structuredClone(settings) });
   return { flow: after, id };
 }
 

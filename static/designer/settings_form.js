@@ -4,6 +4,7 @@ import { stable } from "./graph.js";
 import { post } from "./saving.js";
 
 const PAUSE = 350; // milliseconds after the last key
+const ENTRY = ["already", "filter", "most_per_day", "key"]; // what every trigger has beside its own settings
 const GOVERNING = ["zone", "topic", "audience", "audience_mode", "re_entry", "exits", "on_unsubscribe", "priority"];
 
 export class SettingsForm {
@@ -24,13 +25,24 @@ export class SettingsForm {
     return Object.fromEntries(GOVERNING.map((name) => [name, this.designer.flow[name]]));
   }
 
+  /** What every trigger has beside its settings; nothing for steps. */
+  get entry() {
+    const item = this.what === "trigger" ? this.designer.find(this.id) : null;
+    return item ? Object.fromEntries(ENTRY.map((name) => [name, item[name] ?? null])) : null;
+  }
+
+  /** Settings and entry as one text, to see whether they changed elsewhere. */
+  whole(settings = this.settings) {
+    return stable([settings, this.entry]);
+  }
+
   values() {
     const item = this.designer.find(this.id);
-    return { what: this.what, kind: item?.kind ?? "", id: this.id, already: item?.already ? "1" : "" };
+    return { what: this.what, kind: item?.kind ?? "", id: this.id, already: item?.already ? "1" : "", entry: JSON.stringify(this.entry ?? {}) };
   }
 
   async load(settings = this.settings) {
-    this.loaded = stable(settings);
+    this.loaded = this.whole(settings);
     this.sent = this.snapshot();
     await window.htmx.ajax("POST", this.urls.form, { source: this.root, target: this.root, swap: "innerHTML", values: { ...this.values(), settings: JSON.stringify(settings) } });
     this.showDependent();
@@ -46,8 +58,7 @@ export class SettingsForm {
 
   /** The flow changed elsewhere (undo, another tab): draw the form again unless it is what is being typed. */
   follow() {
-    const now = stable(this.settings);
-    if (now !== this.loaded) this.load();
+    if (this.whole() !== this.loaded) this.load();
   }
 
   changed(event) {
@@ -89,15 +100,19 @@ export class SettingsForm {
     this.take(answer.data, Boolean(act));
   }
 
-  take({ settings, look, complaints, already }, isRedrawn) {
+  take({ settings, look, complaints, entry }, isRedrawn) {
     this.complain(complaints);
-    this.loaded = stable(settings);
+    this.loaded = stable([settings, entry ?? null]);
     if (this.what === "campaign") this.designer.govern(settings);
     else {
+      if (entry && stable(entry) !== stable(this.entry)) {
+        this.loaded = stable([this.settings, entry]); // the panel follows after each of the two changes
+        this.designer.describe(this.id, entry);
+        this.loaded = stable([settings, entry]);
+      }
       this.designer.configure(this.id, settings, look);
-      if (this.what === "trigger" && already !== undefined) this.designer.describe(this.id, { already });
     }
-    this.loaded = stable(this.settings);
+    this.loaded = this.whole();
     if (isRedrawn) this.load(settings);
   }
 

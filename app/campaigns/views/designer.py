@@ -126,12 +126,20 @@ def settings_form(campaign_id: int) -> str:
     if what == "campaign":
         given = editing.governing(given)
     known = ruling.known(session(), since=("arrival", "entry"))
+    fields, wrong = editing.drawn(type_, given, known), editing.complaints(what, kind, given, known)
+    if what == "trigger":
+        entry = editing.entering(_json(request.form.get("entry")))
+        outside = ruling.known(session())
+        fields += editing.drawn(editing.Entering, entry, outside)
+        wrong += editing.entry_complaints(entry, outside)
     card = next((t for t in palette.triggers() if t["kind"] == kind), {}) if what == "trigger" else {}
     return render_template(
         "campaigns/_settings_form.html",
-        fields=editing.drawn(type_, given, known),
-        wrong={c.at: c.sentence for c in editing.complaints(what, kind, given, known)},
-        help=next((t["help"] for t in palette.steps() if t["kind"] == kind), "") if what == "step" else "",
+        fields=fields,
+        wrong={c.at: c.sentence for c in wrong},
+        help=next((t["help"] for t in palette.steps() if t["kind"] == kind), "")
+        if what == "step"
+        else card.get("help", ""),
         may_ask_already=card.get("may_ask_already", False),
         already=request.form.get("already") == "1",
     )
@@ -148,13 +156,19 @@ def read_settings(campaign_id: int) -> Response | tuple[Response, int]:
     known = ruling.known(session(), since=("arrival", "entry"))
     settings = editing.acted(editing.typed(type_, request.form, known), request.form.get("_act", ""))
     wrong = editing.complaints(what, kind, settings, known)
+    entry: dict[str, Any] | None = None
+    if what == "trigger":
+        outside = ruling.known(session())
+        entry = editing.entered(editing.typed(editing.Entering, request.form, outside))
+        entry["already"] = request.form.get("already") == "1"
+        wrong += editing.entry_complaints(entry, outside)
     answer: dict[str, Any] = {"complaints": [{"at": c.at, "sentence": c.sentence} for c in wrong]}
     if what == "campaign":
         return jsonify(settings=editing.governed(settings), look=None, **answer)
     item = {"kind": kind, "settings": settings}
     answer["look"] = palette.look(item, known.names, is_trigger=what == "trigger")
-    if what == "trigger":
-        answer["already"] = request.form.get("already") == "1"
+    if entry is not None:
+        answer["entry"] = entry
     return jsonify(settings=settings, **answer)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.engine.triggertype import TriggerType
 from app.kinds import Settings, Widget
@@ -14,25 +14,39 @@ from app.segments.ruletype import Names
 from app.tracking.queries import lead_events
 
 
+def _joined(given: Any) -> Any:
+    return "\n".join(map(str, given)) if isinstance(given, list | tuple) else given
+
+
+def _read(text: str) -> str:
+    return "\n".join(custom_event.conditions_read(_lines(text)))
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
 class CustomEvent(Settings):
     event: Annotated[
         str, Field(min_length=1, max_length=500), Widget("Event", "event", hint="The name your site or product reports")
     ]
     where: Annotated[
-        tuple[str, ...],
-        AfterValidator(custom_event.conditions_read),
+        str,
+        BeforeValidator(_joined),
+        Field(max_length=2000),
+        AfterValidator(_read),
         Widget("Only where", "textarea", hint="One a line: “plan is pro”, “amount at least 100”"),
-    ] = ()
+    ] = ""
 
 
 def describe(settings: CustomEvent, names: Names) -> str:
     event = names.get(("event", settings.event), settings.event)
-    return event + (f" where {' and '.join(settings.where)}" if settings.where else "")
+    return event + (f" where {' and '.join(_lines(settings.where))}" if settings.where else "")
 
 
 def matches(settings: CustomEvent, events: sa.FromClause) -> sa.ColumnElement[bool]:
     named = sa.and_(events.c.kind == "custom", events.c.subject == settings.event)
-    return sa.and_(named, *(custom_event.of_property(events, line) for line in settings.where))
+    return sa.and_(named, *(custom_event.of_property(events, line) for line in _lines(settings.where)))
 
 
 def already(settings: CustomEvent) -> sa.Select[Any]:
@@ -45,7 +59,7 @@ TRIGGER = TriggerType(
     icon="bolt",
     category="Behaviour",
     settings=CustomEvent,
-    example={"event": "order-placed", "where": ["amount at least 100"]},
+    example={"event": "order-placed", "where": "amount at least 100"},
     describe=describe,
     matches=matches,
     already=already,
