@@ -1,148 +1,63 @@
-"""Sends what is owed, one mail after the other, so that a crash at any moment loses nothing and repeats nothing."""
+"""Sends what is owed, over as many connections as the relay bears, so that a crash at any moment loses and repeats nothing."""
 
 from __future__ import annotations
 
-import logging
-import time
+import contextvars
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from app.db import Database
-from app.leads import addresses
-from app.mail import leasing, links
-from app.mail.assembling import Unsafe
+from app.mail import departures, leasing, links
+from app.mail.departures import Departures
+from app.mail.lanes import Delivered, Desk, Lane, write_outcomes
 from app.mail.leasing import Held
-from app.mail.preparing import NoAddress, Prepared, Preparing
-from app.mail.rendering import BadTemplate, Envelope
-from app.mail.transporttype import Outcome, Transport, open_transport
-from app.preferences import suppressing
+from app.mail.pacing import Pacing, domain_of
+from app.mail.preparing import Prepared, Preparing
+from app.mail.transporttype import Outcome, Transport, open_transport, pace_of
 from app.tracking import recording
 from config import Config
 
-log = logging.getLogger("trellis.mail")
-BATCH = 100
+__all__ = ["Delivered", "Way", "note_sent", "recover", "run_once", "send"]
+
+BATCH = 200
 recover = leasing.recover
 
 
 @dataclass(slots=True)
-class Delivered:
-    """What one pass of the sender did; `stopped` is the sentence why it ended early."""
+class Way:
+    """The way out, kept from pass to pass: its open connections, what it knows of domains, and its notes."""
 
-    sent: int = 0
-    deferred: int = 0
-    failed: int = 0
-    in_doubt: int = 0
-    not_sent: int = 0
-    held: int = 0
-    stopped: str = ""
+    transports: list[Transport]
+    pacing: Pacing = field(default_factory=Pacing)
+    notes: Departures | None = None
+    unwritten: list[tuple[Prepared, Outcome]] = field(
+        default_factory=list
+    )  # the database was away when it was to learn
+    is_used: bool = False
 
-    def count(self, state: str) -> None:
-        if state in {"sent", "deferred", "failed", "in_doubt", "not_sent", "held"}:
-            setattr(self, state, getattr(self, state) + 1)
+    @classmethod
+    def open(cls, url: str, data: Path, worker: str) -> Way:
+        """Raises BadMailUrl."""
+        pace = pace_of(url)
+        transports = [open_transport(url, data) for _ in range(pace.connections)]
+        return cls(transports, Pacing(pace), Departures(data, worker) if pace.together > 1 else None)
 
-
-@dataclass(slots=True)
-class _Sender:
-    """One pass: its time, its transport, and the mail whose outcome is not yet written down."""
-
-    database: Database
-    transport: Transport
-    now: datetime
-    lease: timedelta
-    report: Delivered = field(default_factory=Delivered)
-    preparing: Preparing = field(default_factory=Preparing)
-    started: float = field(default_factory=time.monotonic)
-    unwritten: tuple[Prepared, Outcome] | None = None
-
-    def moment(self) -> datetime:
-        """The pass's time moved on by what has really passed: leases run out while we work."""
-        return self.now + timedelta(seconds=time.monotonic() - self.started)
-
-    def batch(self, held: list[Held]) -> bool:
-        """Send one batch; False when the way out is broken."""
-        with self.database.read() as session:
-            prepared = self.preparing.prepare(session, held)
-        for place, each in enumerate(prepared):
-            if not self.one(each):
-                self.give_back(held[place + 1 :])
-                return False
-        return True
-
-    def one(self, prepared: Prepared) -> bool:
-        envelope = self.written(prepared)
-        if envelope is None:
-            return True
-        if not self.begun(prepared):
-            return True
-        outcome = self.transport.deliver(envelope)
-        self.unwritten = (prepared, outcome)
-        if outcome.is_down:
-            self.report.stopped = outcome.reply
-        return not outcome.is_down
-
-    def written(self, prepared: Prepared) -> Envelope | None:
-        """The mail as bytes; a mail that cannot be written is an outcome with a reason."""
-        try:
-            return self.preparing.envelope(prepared)
-        except NoAddress as error:
-            reason, reply = "no_address", str(error)
-        except (BadTemplate, Unsafe) as error:
-            reason, reply = "bad_template", str(error)
-        with self.database.write() as session:
-            leasing.refuse(session, prepared.held, reason=reason, reply=reply, now=self.now)
-        self.report.count("not_sent")
-        return None
-
-    def begun(self, prepared: Prepared) -> bool:
-        """Commit, together: the outcome of the mail before, and that this one is on its way."""
-        inputs = None if prepared.is_frozen else prepared.inputs
-        with self.database.write() as session:
-            self.write_outcome(session)
-            if leasing.begin(
-                session,
-                prepared.held,
-                recipient=prepared.recipient,
-                now=self.now,
-                moment=self.moment(),
-                inputs=inputs,
-            ):
-                return True
-            self.report.count(leasing.put_aside(session, prepared.held, recipient=prepared.recipient, now=self.now))
-        return False
-
-    def write_outcome(self, session: Session) -> None:
-        if self.unwritten is None:
-            return
-        prepared, outcome = self.unwritten
-        self.unwritten = None
-        message = prepared.message
-        state = leasing.finish(
-            session, prepared.held, outcome, reason=message.reason, created_at=message.created_at, now=self.now
-        )
-        self.report.count(state)
-        if state == "sent":
-            note_sent(session, message.id, message.lead_id, prepared.mail_key, message.campaign_id, self.now)
-        elif state == "failed" and outcome.is_hard_bounce:
-            _bounced(session, prepared, outcome, self.now)
-        if state not in {"sent", ""}:
-            log.info("Message %s is %s: %s", message.id, state, outcome.reply)
-
-    def give_back(self, held: list[Held]) -> None:
-        with self.database.write() as session:
-            self.write_outcome(session)
-            self.report.deferred += leasing.put_back(session, held, reply=self.report.stopped, now=self.now)
-
-    def end(self) -> None:
-        with self.database.write() as session:
-            self.write_outcome(session)
-            leasing.resend_operational(session, self.now)
+    def close(self) -> None:
+        for transport in self.transports:
+            transport.close()
+        if self.notes is not None:
+            self.notes.close()
 
 
 def run_once(
     database: Database,
-    transport: Transport,
+    way: Way | Transport,
     *,
     now: datetime,
     limit: int = 500,
@@ -150,19 +65,110 @@ def run_once(
     lease: timedelta = leasing.LEASE,
 ) -> Delivered:
     """One pass: recover what dead workers left, then send up to `limit` mails that are due."""
-    sender = _Sender(database, transport, now, lease)
+    if not isinstance(way, Way):
+        way = Way([way])
+    desk = Desk(database, now, way.pacing, way.notes)
+    if way.is_used:
+        _catch_up(database, way, worker, now)
+    way.is_used = True
+    lanes = [Lane(desk, transport, []) for transport in way.transports]
+    try:
+        return _pass(desk, lanes, limit, worker, lease)
+    finally:
+        way.unwritten += [each for lane in lanes for each in lane.unwritten]
+        if way.notes is not None and not way.unwritten:
+            way.notes.forget()
+
+
+def _pass(desk: Desk, lanes: Sequence[Lane], limit: int, worker: str, lease: timedelta) -> Delivered:
+    database, now = desk.database, desk.now
     with database.write() as session:
         leasing.recover(session, now)
         leasing.release(session)
     left = limit
-    while left > 0:
+    while left > 0 and not desk.report.stopped:
         with database.write() as session:
             held = leasing.claim(session, now=now, limit=min(left, BATCH), worker=worker, lease=lease)
         left -= len(held)
-        if not held or not sender.batch(held):
+        if not held or not _batch(desk, lanes, held):
             break
-    sender.end()
-    return sender.report
+    for lane in lanes:
+        lane.end()
+    with database.write() as session:
+        leasing.resend_operational(session, now)
+    return desk.report
+
+
+def _catch_up(database: Database, way: Way, worker: str, now: datetime) -> None:
+    """The last pass broke off because the database was away: tell it what it missed; the rest has not left."""
+    with database.write() as session:
+        write_outcomes(session, way.unwritten, now)
+        leasing.unmark(session, leasing.of_worker(session, worker))
+        leasing.doubt(session, worker, now)
+    way.unwritten.clear()
+
+
+def _batch(desk: Desk, lanes: Sequence[Lane], held: list[Held]) -> bool:
+    """Send one batch; False when there is no use in claiming another now."""
+    with desk.database.read() as session:
+        prepared = desk.preparing.prepare(session, held)
+    going, is_full = _allowed(desk, prepared)
+    queues = desk.pacing.lanes([(domain_of(each.recipient), each) for each in going], len(lanes))
+    if len(lanes) == 1:
+        lanes[0].send(queues[0])
+    else:
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            runs = [
+                pool.submit(contextvars.copy_context().run, lane.send, queue)
+                for lane, queue in zip(lanes, queues, strict=True)
+            ]
+        for run in runs:
+            run.result()
+    unsent = [each.held for queue in queues for each in queue]
+    if unsent:
+        with desk.database.write() as session:
+            reply = desk.report.stopped
+            desk.report.deferred += leasing.put_back(session, unsent, reply=reply, now=desk.now)
+    return not is_full and not desk.report.stopped
+
+
+def _allowed(desk: Desk, prepared: list[Prepared]) -> tuple[list[Prepared], bool]:
+    """Those that may go now; the others wait as their domain or the relay's rate wants. Whether that rate is used up."""
+    going: list[Prepared] = []
+    late: dict[tuple[datetime | None, str | None], list[Held]] = {}
+    moment, is_full = desk.moment(), False
+    for each in prepared:
+        domain = domain_of(each.recipient)
+        until = None if is_full else desk.pacing.wait(domain, moment)
+        is_full = is_full or (until is None and not desk.pacing.may_go(moment))
+        if until is None and not is_full:
+            going.append(each)
+            continue
+        rest = desk.pacing.rests.get(domain)
+        reply = f"{domain} asked for a rest: {rest.reply}" if until and rest and rest.until == until else None
+        late.setdefault((until, reply), []).append(each.held)
+    if late:
+        with desk.database.write() as session:
+            for (until, reply), held in late.items():
+                leasing.postpone(session, held, until=until, reply=reply)
+    return going, is_full
+
+
+def believe_the_dead(database: Database, data: Path, now: datetime) -> int:
+    """What senders that died on this machine noted: what had not left is due again, what was taken is sent; how many."""
+    with departures.of_the_dead(data) as found:
+        count = 0
+        for left in found:
+            with database.write() as session:
+                marked = leasing.of_worker(session, left.worker)
+                fresh = [h for h in marked if (h.id, h.attempt) not in left.begun]
+                ended = [h for h in marked if (h.id, h.attempt) in left.ended]
+                leasing.unmark(session, fresh)
+                prepared = Preparing().prepare(session, ended)
+                write_outcomes(session, [(p, left.ended[p.held.id, p.held.attempt]) for p in prepared], now)
+                leasing.doubt(session, left.worker, now)
+                count += len(marked)
+    return count
 
 
 def note_sent(
@@ -182,34 +188,25 @@ def note_sent(
         )
 
 
-def _bounced(session: Session, prepared: Prepared, outcome: Outcome, at: datetime) -> None:
-    """The address does not exist: never mail it again, and say so in the lead's log."""
-    message = prepared.message
-    try:
-        suppressing.suppress(session, addresses.canonical(prepared.recipient), "bounce", outcome.reply, at)
-    except addresses.BadAddress:
-        log.warning("The bounced address of message %s cannot be suppressed.", message.id)
-    if message.lead_id is not None:
-        recording.record(
-            session,
-            kind="email_bounced",
-            identity_id=message.lead_id,
-            subject=prepared.mail_key,
-            at=at,
-            props={"type": "hard", "reply": outcome.reply},
-            message_id=message.id,
-            campaign_id=message.campaign_id,
-            key=f"bounced:{message.id}",
-        )
+_kept: dict[tuple[str, str, str], Way] = {}
 
 
-_kept: dict[tuple[str, str], Transport] = {}
-
-
-def send(database: Database, config: Config, *, now: datetime, worker: str, limit: int = 300) -> Delivered:
-    """One pass over the transport of this copy, whose connection is kept for the next pass."""
+def send(database: Database, config: Config, *, now: datetime, worker: str, limit: int = 5_000) -> Delivered:
+    """One pass over the way out of this copy, whose connections are kept for the next pass."""
     links.use(config.base_url)
-    name = (config.mail_url, str(config.data))
+    name = (config.mail_url, str(config.data), worker)
     if name not in _kept:
-        _kept[name] = open_transport(config.mail_url, config.data)
+        _kept[name] = Way.open(config.mail_url, config.data, worker)
+    believe_the_dead(database, config.data, now)
     return run_once(database, _kept[name], now=now, limit=limit, worker=worker)
+
+
+@contextmanager
+def closing() -> Iterator[None]:
+    """Let go of every kept connection and note at the end."""
+    try:
+        yield
+    finally:
+        for way in _kept.values():
+            way.close()
+        _kept.clear()

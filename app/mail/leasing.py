@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app import signing
 from app.db import Instant, Json, Key, table
-from app.mail import holding
+from app.mail import halting, holding
 from app.mail.transporttype import Outcome
 from app.outbox import Message
 from app.preferences import permitting
@@ -69,6 +69,7 @@ def _take(session: Session, *, now: datetime, limit: int, worker: str, lease: ti
             among("ready", "deferred"),
             MESSAGES.c.not_before <= sa.literal(now, Instant),
             MESSAGES.c.kind == "mail",
+            ~halting.is_halted(),
         )
         .order_by(MESSAGES.c.priority, MESSAGES.c.id)
         .limit(limit)
@@ -86,24 +87,44 @@ def _take(session: Session, *, now: datetime, limit: int, worker: str, lease: ti
     return [Held(row.id, row.attempt, worker) for row in rows]
 
 
-def begin(
-    session: Session, held: Held, *, recipient: str, now: datetime, moment: datetime, inputs: dict[str, Any] | None
-) -> bool:
-    """Mark the message as on its way, if it is still ours and still permitted; after the commit it may leave.
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """What one message needs to be begun: whom it goes to, and the inputs to freeze (None: they are frozen already)."""
+
+    held: Held
+    recipient: str
+    inputs: dict[str, Any] | None
+
+
+def begin(session: Session, begins: Sequence[Begins], *, now: datetime, moment: datetime) -> set[int]:
+    """Mark those as on their way that are still ours and still permitted; after the commit these may leave.
 
     `now` is the pass's time, `moment` the same moved on by what has passed since: leases run out while we work.
     """
-    given = {
-        "given_id": held.id,
-        "given_worker": held.worker,
-        "given_attempt": held.attempt,
-        "given_moment": moment,
-        "given_lease": moment + LEASE,
-        "given_now": now,
-        "given_hash": signing.address_hash(recipient.lower()),
-    }
-    frozen = {} if inputs is None else {"given_inputs": inputs}
-    return session.connection().execute(_beginning(bool(frozen)), given | frozen).rowcount == 1
+    shared = {"given_moment": moment, "given_lease": moment + LEASE, "given_now": now}
+    for freezes in (True, False):
+        rows = [_given(each, shared) for each in begins if (each.inputs is not None) is freezes]
+        if rows:
+            session.connection().execute(_beginning(freezes), rows)
+    return _in_flight(session, [each.held for each in begins])
+
+
+def _given(each: Begins, shared: dict[str, Any]) -> dict[str, Any]:
+    own = {"given_id": each.held.id, "given_worker": each.held.worker, "given_attempt": each.held.attempt}
+    frozen = {} if each.inputs is None else {"given_inputs": each.inputs}
+    return own | frozen | shared | {"given_hash": signing.address_hash(each.recipient.lower())}
+
+
+def _in_flight(session: Session, held: Sequence[Held], *, locks: bool = False) -> set[int]:
+    """Which of these are on their way by this worker."""
+    attempts = {each.id: each.attempt for each in held}
+    query = sa.select(MESSAGES.c.id, MESSAGES.c.attempt).where(
+        MESSAGES.c.id.in_(attempts),
+        MESSAGES.c.state == "in_flight",
+        MESSAGES.c.claimed_by.in_({h.worker for h in held}),
+    )
+    found = session.execute(query.with_for_update() if locks else query)
+    return {row.id for row in found if attempts[row.id] == row.attempt}
 
 
 @cache
@@ -120,7 +141,7 @@ def _beginning(freezes: bool) -> sa.Update:
     values: dict[str, Any] = {"state": "in_flight", "lease_until": sa.bindparam("given_lease", type_=Instant)}
     if freezes:
         values["inputs"] = sa.bindparam("given_inputs", type_=Json)
-    return sa.update(MESSAGES).where(mine, hindrance.is_(None)).values(values)
+    return sa.update(MESSAGES).where(mine, hindrance.is_(None), ~halting.is_halted()).values(values)
 
 
 def obstacle(recipient: str, now: datetime) -> sa.ColumnElement[Any]:
@@ -180,6 +201,23 @@ def finish(
     return str(values["state"]) if _leave(session, held, "in_flight", **values) else ""
 
 
+def finish_sent(session: Session, taken: Sequence[tuple[Held, Outcome]], *, now: datetime) -> set[int]:
+    """Write down many at once that the server took; answers which, for another worker may have decided about some."""
+    ours = _in_flight(session, [held for held, _ in taken], locks=True) if taken else set()
+    rows = [{"given_id": h.id, "given_reply": o.reply, "given_now": now} for h, o in taken if h.id in ours]
+    if rows:
+        session.connection().execute(_finishing(), rows)
+    return ours
+
+
+@cache
+def _finishing() -> sa.Update:
+    given_now = sa.bindparam("given_now", type_=Instant)
+    done = {"state": "sent", "reply": sa.bindparam("given_reply"), "reason": sa.null(), "finished_at": given_now}
+    free = {"claimed_by": sa.null(), "lease_until": sa.null()}
+    return sa.update(MESSAGES).where(MESSAGES.c.id == sa.bindparam("given_id", type_=Key)).values(**done, **free)
+
+
 def _after(held: Held, outcome: Outcome, reason: str | None, created_at: datetime, now: datetime) -> dict[str, Any]:
     done: dict[str, Any] = {"state": outcome.state, "reply": outcome.reply, "reason": None, "finished_at": now}
     if outcome.state == "deferred":
@@ -208,17 +246,31 @@ def put_back(session: Session, held: Sequence[Held], *, reply: str, now: datetim
     return count
 
 
+def postpone(session: Session, held: Sequence[Held], *, until: datetime | None = None, reply: str | None = None) -> int:
+    """Give back what was claimed but must wait by our own rules; it counts as no try. With a reply it is shown as waiting."""
+    values: dict[str, Any] = (
+        {"state": "deferred", "reason": "deferred", "reply": reply} if reply else {"state": "ready"}
+    )
+    if until is not None:
+        values["not_before"] = until
+    values["attempt"] = MESSAGES.c.attempt - 1
+    return sum(_leave(session, each, "claimed", **values) for each in held)
+
+
 def recover(session: Session, now: datetime) -> int:
     """Messages of workers that died: what had not begun is due again, what was on its way is in doubt (SEMANTICS 18)."""
     expired = MESSAGES.c.lease_until <= sa.literal(now, Instant)
-    leased = among("claimed", "in_flight")
+    return _abandoned(session, sa.and_(among("claimed", "in_flight"), expired), now) + resend_operational(session, now)
+
+
+def _abandoned(session: Session, which: sa.ColumnElement[bool], now: datetime) -> int:
     free = {"claimed_by": None, "lease_until": None}
     again = session.connection().execute(
-        sa.update(MESSAGES).where(leased, MESSAGES.c.state == "claimed", expired).values(state="ready", **free)
+        sa.update(MESSAGES).where(which, MESSAGES.c.state == "claimed").values(state="ready", **free)
     )
-    doubt = session.connection().execute(
+    doubtful = session.connection().execute(
         sa.update(MESSAGES)
-        .where(leased, MESSAGES.c.state == "in_flight", expired)
+        .where(which, MESSAGES.c.state == "in_flight")
         .values(
             state="in_doubt",
             reason=sa.case((MESSAGES.c.reason == RESENT, TWICE), else_="in_doubt"),
@@ -227,7 +279,26 @@ def recover(session: Session, now: datetime) -> int:
             **free,
         )
     )
-    return again.rowcount + doubt.rowcount + resend_operational(session, now)
+    return again.rowcount + doubtful.rowcount
+
+
+def of_worker(session: Session, worker: str) -> list[Held]:
+    """What a worker has marked as on its way."""
+    query = sa.select(MESSAGES.c.id, MESSAGES.c.attempt).where(
+        among("claimed", "in_flight"), MESSAGES.c.state == "in_flight", MESSAGES.c.claimed_by == worker
+    )
+    return [Held(row.id, row.attempt, worker) for row in session.execute(query.with_for_update())]
+
+
+def unmark(session: Session, held: Sequence[Held]) -> int:
+    """These had not begun to leave when their worker died: they are due again."""
+    return sum(_leave(session, each, "in_flight", state="ready") for each in held)
+
+
+def doubt(session: Session, worker: str, now: datetime) -> int:
+    """A worker is dead for certain: what it still had on its way is in doubt, what it had only claimed is due again."""
+    mine = sa.and_(among("claimed", "in_flight"), MESSAGES.c.claimed_by == worker)
+    return _abandoned(session, mine, now)
 
 
 def resend_operational(session: Session, now: datetime) -> int:

@@ -16,6 +16,7 @@ from app.accounts.models import Organisation
 from app.db import table
 from app.leads.models import Lead
 from app.mail import links, rendering, valuing
+from app.mail.assembling import Unsafe
 from app.mail.leasing import Held
 from app.mail.models import Mail, MailVersion
 from app.mail.rendering import BadTemplate, Envelope, Facts, Words
@@ -74,6 +75,13 @@ class Preparing:
         message = prepared.message
         made = Facts(id=message.id, created_at=message.created_at, purpose=message.purpose, **facts)
         return rendering.envelope(made, self.words(message, prepared.inputs))
+
+    def attempt(self, prepared: Prepared) -> Envelope | ValueError:
+        """The mail, or the problem why it can never be written."""
+        try:
+            return self.envelope(prepared)
+        except (NoAddress, BadTemplate, Unsafe) as error:
+            return error
 
     def words(self, message: Message, inputs: dict[str, Any]) -> Words:
         """What the recipient reads: a version filled in, or a mail that was written whole. Raises BadTemplate."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -19,17 +19,29 @@ class Outcome:
     """What became of one mail.
 
     `deferred` promises that the receiver does not have it; `in_doubt` says that nobody can know. `is_down` says that the
-    way itself is broken, so that trying the next mail now is useless.
+    way itself is broken, so that trying the next mail now is useless; `slows` that the receiver's domain asks for a rest.
     """
 
     state: State
     reply: str
     code: str = ""  # enhanced status code, 5.1.1
     is_down: bool = False
+    slows: bool = False
 
     @property
     def is_hard_bounce(self) -> bool:
         return self.state == "failed" and self.code in HARD
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast mail may leave: connections of one sender, mails marked together, mails a second in all and to one domain."""
+
+    connections: int = 1
+    together: int = 1
+    rate: float | None = None
+    domain_rate: float | None = None
+    domain_connections: int | None = None
 
 
 class Transport(Protocol):
@@ -49,6 +61,7 @@ class TransportType:
     label: str
     schemes: tuple[str, ...]
     open: Callable[[str, Path], Transport]
+    pace: Callable[[str], Pace] = lambda _url: Pace()
 
 
 TRANSPORTS: Catalog[TransportType] = Catalog("app.mail.transports", "TRANSPORT")
@@ -58,11 +71,39 @@ class BadMailUrl(ValueError):
     """TRELLIS_MAIL_URL cannot be used; the sentence says what to write."""
 
 
+def deliver_all(
+    transport: Transport, envelopes: Sequence[Envelope], leaving: Callable[[int], None]
+) -> Iterator[Outcome]:
+    """One outcome for each mail, in order; `leaving` is told the place of each before its first byte is sent.
+
+    After one that says the way is broken the rest are not tried: they have no outcome, and have not left.
+    """
+    many = getattr(transport, "deliver_all", None)
+    if many is not None:
+        yield from many(envelopes, leaving)
+        return
+    for place, envelope in enumerate(envelopes):
+        leaving(place)
+        outcome = transport.deliver(envelope)
+        yield outcome
+        if outcome.is_down:
+            return
+
+
 def open_transport(url: str, data: Path) -> Transport:
     """The transport that TRELLIS_MAIL_URL names; `data` is the folder of this copy. Raises BadMailUrl."""
+    return _kind(url).open(url, data)
+
+
+def pace_of(url: str) -> Pace:
+    """How fast TRELLIS_MAIL_URL lets mail leave. Raises BadMailUrl."""
+    return _kind(url).pace(url)
+
+
+def _kind(url: str) -> TransportType:
     scheme = url.partition(":")[0]
     for kind in TRANSPORTS.load().values():
         if scheme in kind.schemes:
-            return kind.open(url, data)
+            return kind
     known = ", ".join(scheme for kind in TRANSPORTS.load().values() for scheme in kind.schemes)
     raise BadMailUrl(f"TRELLIS_MAIL_URL starts with {scheme!r}; it may start with {known}.")

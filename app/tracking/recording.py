@@ -60,6 +60,15 @@ def record(
     return event_id
 
 
+def record_keyed(session: Session, rows: list[dict[str, Any]]) -> None:
+    """Record many events of our own doing at once; each names kind, identity_id, subject, at, key and what it belongs to."""
+    for row in rows:
+        _check(row["kind"])
+    shared = {"recorded_at": clock.now(), "agent": "unknown", "props": {}, "is_new": True}
+    if rows:
+        session.connection().execute(insert_once(session, EVENTS, "key"), [shared | row for row in rows])
+
+
 def record_for(
     session: Session,
     source: sa.FromClause,
