@@ -26,6 +26,7 @@ class Config:
     port: int
     demo: bool
     proxies: int  # how many reverse proxies of our own stand before us and say who asked
+    webhook_hosts: frozenset[str] = frozenset()  # of our own networks, that flows may call though they are not public
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Config:
@@ -41,6 +42,7 @@ class Config:
             port=port,
             demo=_flag("TRELLIS_DEMO", env.get("TRELLIS_DEMO", "0")),
             proxies=_proxies(env.get("TRELLIS_PROXIES", "0")),
+            webhook_hosts=_hosts(env.get("TRELLIS_WEBHOOK_HOSTS", "")),
         )
 
 
@@ -60,6 +62,17 @@ def _proxies(text: str) -> int:
     if not text.isdigit() or int(text) > 9:
         raise BadSetting(f"TRELLIS_PROXIES is {text!r}; write how many reverse proxies stand before Trellis, 0 to 9.")
     return int(text)
+
+
+def _hosts(text: str) -> frozenset[str]:
+    found = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+    for host in found:
+        if "/" in host or "*" in host or urlsplit(f"//{host}").hostname is None:
+            raise BadSetting(
+                f"TRELLIS_WEBHOOK_HOSTS names {host!r}; write host names with commas between, such as "
+                "crm.internal, 10.0.0.5:8080."
+            )
+    return found
 
 
 def _database_url(text: str) -> str:

@@ -16,8 +16,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from app import clock
 from app.accounts import limiting, signing_in
+from app.calling_out import Caller
 from app.db import Database
-from app.engine import passing, sharing, ticking
+from app.engine import calling, passing, sharing, ticking
 from app.engine.sharing import ENGINE, SENDER, Share
 from app.mail import delivering
 from config import Config
@@ -60,6 +61,7 @@ class Clockwork:
             self._every(HOUSEKEEPING_SECONDS, self.keep_house)
         if SENDER in duties:
             self._every(SEND_SECONDS, self.send)
+            self._every(SEND_SECONDS, self.call)
 
     def start(self) -> None:
         self._guarded(self.beat)  # so that the first tick has something to move
@@ -111,6 +113,11 @@ class Clockwork:
         """Deliver what the outbox holds."""
         report = delivering.send(self.database, self.config, now=now, worker=self.share.name)
         self.share.notes |= {"sent_at": now, "sent": self.share.notes.get("sent", 0) + report.sent}
+
+    def call(self, now: datetime) -> None:
+        """Make the webhook calls that flows owe."""
+        caller = Caller(own=self.config.webhook_hosts)
+        calling.deliver(self.database, caller, now=now, worker=self.share.name)
 
     def keep_house(self, now: datetime) -> None:
         """What only the passing of time brings about, and the sweeping; by one process at a time."""

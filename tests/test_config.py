@@ -53,6 +53,8 @@ def test_every_spelling_of_postgresql_uses_the_same_driver(tmp_path: Path, given
         ("TRELLIS_DEMO", "yes"),
         ("TRELLIS_PROXIES", "yes"),
         ("TRELLIS_PROXIES", "10"),
+        ("TRELLIS_WEBHOOK_HOSTS", "https://crm.internal"),
+        ("TRELLIS_WEBHOOK_HOSTS", "*"),
         ("TRELLIS_DATABASE_URL", "mysql://u@h/d"),
         ("TRELLIS_DATABASE_URL", ""),
         ("TRELLIS_MAIL_URL", "http://example.com"),

@@ -69,6 +69,9 @@ class _Pass:
     silent: Counter[str] = field(default_factory=Counter)
 
     def batch(self, limit: int) -> int:
+        with self.database.read() as session:  # most passes find nothing, and need not keep others from writing
+            if session.scalar(sa.select(CALLS.c.id).where(_is_due(self.now)).limit(1)) is None:
+                return 0
         with self.database.write() as session:
             self.report.cancelled += _cancel(session, self.now)
             held = _claim(session, now=self.now, limit=limit, worker=self.worker)
@@ -185,7 +188,8 @@ def _claim(session: Session, *, now: datetime, limit: int, worker: str) -> Seque
     )
     taken = {"state": "claimed", "claimed_by": worker, "lease_until": now + LEASE, "attempt": CALLS.c.attempt + 1}
     statement = sa.update(CALLS).where(CALLS.c.id.in_(sa.select(due.c.id))).values(**taken)
-    return session.connection().execute(statement.returning(CALLS)).all()
+    found = session.connection().execute(statement.returning(CALLS)).all()
+    return sorted(found, key=lambda call: (call.not_before, call.id))
 
 
 def _write(session: Session, calls: list[tuple[sa.Row[Any], Outcome]], *, now: datetime) -> list[str]:

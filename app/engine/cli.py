@@ -11,9 +11,10 @@ import click
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app import cli, clock
-from app.engine import explaining, passing
-from app.engine.models import Campaign
+from app import cli, clock, signing
+from app.calling_out import Caller
+from app.engine import calling, explaining, passing
+from app.engine.models import Campaign, WebhookCall
 from app.engine.ticking import TickReport, tick
 from app.leads import finding
 from app.leads.addresses import BadAddress
@@ -33,7 +34,7 @@ def _every(text: str) -> timedelta:
 @click.option("--now", "now", type=cli.instant, help="The time of the tick, or of the first; default: now.")
 @click.option("--until", type=cli.instant, help="Go on until this time.")
 @click.option("--every", default="1h", show_default=True, callback=lambda _c, _p, v: _every(v), help="15m, 1h, 1d.")
-@click.option("--send", "sends", is_flag=True, help="Also send the mails that are due, at the same times.")
+@click.option("--send", "sends", is_flag=True, help="Also send the mails and webhooks due, at the same times.")
 @cli.json_option
 def tick_command(now: datetime | None, until: datetime | None, every: timedelta, sends: bool, as_json: bool) -> None:
     """Run the engine at the given time, or through a span of time, then return."""
@@ -48,6 +49,8 @@ def tick_command(now: datetime | None, until: datetime | None, every: timedelta,
         total = TickReport(*(a + b for a, b in zip(_figures(total), _figures(report), strict=True)))
         if sends:
             _send(instant)
+            if _call(instant).answered:  # and so those leads go on now
+                tick(cli.database(), instant)
     answer = {"ticks": ticks, **asdict(total)}
     cli.say(answer, as_json, f"{ticks} ticks: {total.events} events observed, {total.moved} leads moved.")
 
@@ -71,6 +74,49 @@ def _pass_time(instant: datetime) -> None:
 def _send(instant: datetime) -> None:
     with clock.at(instant):
         delivering.send(cli.database(), settings(), now=instant, worker="cli", limit=1_000_000)
+
+
+def _call(instant: datetime) -> calling.Called:
+    caller = Caller(own=settings().webhook_hosts)
+    with clock.at(instant):
+        return calling.deliver(cli.database(), caller, now=instant, worker="cli")
+
+
+@click.command("call")
+@click.option("--now", "now", type=cli.instant, help="The time to call at; default: now.")
+@cli.json_option
+def call_command(now: datetime | None, as_json: bool, is_quiet: bool = False) -> dict[str, int]:
+    """One pass over the webhook calls that are due; “flask send” does the same after the mails."""
+    called = asdict(_call(now or clock.now()))
+    if not is_quiet:
+        cli.say(called, as_json, ", ".join(f"{count} {name}" for name, count in called.items()) + ".")
+    return called
+
+
+@click.group("webhooks")
+def webhooks() -> None:
+    """Calls that campaigns make to other systems."""
+
+
+@webhooks.command("secret")
+def webhook_secret() -> None:
+    """Show what their receivers check the signature with."""
+    click.echo(signing.webhook_secret())
+
+
+@webhooks.command("list")
+@click.option("--state", type=click.Choice(["ready", "claimed", "answered", "failed", "cancelled"]))
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@cli.json_option
+def list_webhooks(state: str | None, limit: int, as_json: bool) -> None:
+    """The newest calls, and what came of them."""
+    query = sa.select(WebhookCall).order_by(WebhookCall.id.desc()).limit(limit)
+    with cli.database().read() as session:
+        calls = session.scalars(query.where(WebhookCall.state == state) if state else query).all()
+    names = ("id", "lead_id", "campaign_id", "step", "url", "state", "status", "reason", "attempt", "not_before")
+    data = [{name: getattr(call, name) for name in (*names, "payload", "answer")} for call in calls]
+    lines = [f"{c.id:>6}  {c.state:<9} {c.status or '':<4} {c.url}  {c.reason or ''}" for c in calls]
+    cli.say(data, as_json, "\n".join(lines) or "No webhook has been called.")
 
 
 @click.command("why")
@@ -122,4 +168,4 @@ def _one(line: explaining.Line) -> str:
     return f"{line.left_at or line.arrived_at:%Y-%m-%d %H:%M}  {line.visit}. {line.title}: {line.sentence}"
 
 
-commands: tuple[Any, ...] = (tick_command, why_command, why_not_command)
+commands: tuple[Any, ...] = (tick_command, call_command, webhooks, why_command, why_not_command)

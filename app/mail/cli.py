@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
+from flask import current_app
 
 from app import clock, web
 from app.cli import database, instant, json_option, refuse, say
@@ -25,8 +26,9 @@ from app.mail.transporttype import BadMailUrl
 @click.option("--now", type=instant, help="The time to send at, such as 2026-03-01T09:00Z; else the real one.")
 @click.option("--limit", type=click.IntRange(1), default=100_000, help="At most so many mails.")
 @json_option
-def send(now: datetime | None, limit: int, as_json: bool) -> None:
-    """One pass of the sender: deliver what is due."""
+@click.pass_context
+def send(ctx: click.Context, now: datetime | None, limit: int, as_json: bool) -> None:
+    """One pass of the sender: deliver what is due, mails and webhooks."""
     now = now or clock.now()
     worker = f"cli:{socket.gethostname()}:{os.getpid()}"
     try:
@@ -35,7 +37,10 @@ def send(now: datetime | None, limit: int, as_json: bool) -> None:
     except BadMailUrl as error:
         refuse(str(error))
     told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in asdict(report).items() if name != "stopped")
-    say(asdict(report), as_json, f"{told}.{' ' + report.stopped if report.stopped else ''}")
+    call = current_app.cli.commands.get("call")
+    called = ctx.invoke(call, now=now, as_json=False, is_quiet=True) if call else {}
+    told += "".join(f", {count} webhooks {name}" for name, count in called.items() if count)
+    say({**asdict(report), "webhooks": called}, as_json, f"{told}.{' ' + report.stopped if report.stopped else ''}")
 
 
 @click.group()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
 from app import signing
 from app.calling_out import Caller
@@ -263,7 +264,8 @@ def test_a_server_that_does_not_listen_is_spared_after_three_calls(database: Dat
     assert called == calling.Called(deferred=50)
     made = [call.attempt for call in world.calls()]
     assert sum(made) <= 32 and made[-1] == 0
-    assert "refused the connection" in str(world.calls()[0].reason)
+    reasons = " ".join(str(call.reason) for call in world.calls())
+    assert "refused the connection" in reasons and "does not answer" in reasons
 
 
 def test_an_address_inside_the_house_is_never_called_unless_named_by_the_administrator(database: Database) -> None:
@@ -334,3 +336,15 @@ def test_settings_that_cannot_work_are_told_when_drawn(settings: dict[str, Any],
     read, _ = parse(webhook.Webhook, settings)
     assert read is not None
     assert any(sentence in complaint.sentence for complaint in webhook.check(read))
+
+
+def test_on_the_command_line_webhooks_are_called_with_the_mails(app: Flask, sqlite_database: Database) -> None:
+    with receiving((200, b"{}")) as receiver:
+        world = World(sqlite_database, receiver.authority)
+        answer = app.test_cli_runner().invoke(args=["send", "--now", "2026-03-02T09:00Z", "--json"])
+        assert json.loads(answer.output)["webhooks"] == {"answered": 0, "deferred": 0, "failed": 1, "cancelled": 0}
+    listed = app.test_cli_runner().invoke(args=["webhooks", "list", "--json"])
+    assert json.loads(listed.output)[0]["state"] == "failed"
+    assert app.test_cli_runner().invoke(args=["webhooks", "secret"]).output.strip() == signing.webhook_secret()
+    app.test_cli_runner().invoke(args=["tick", "--now", "2026-03-02T09:01Z", "--send"])
+    assert world.where()[0][0] == "failed"
