@@ -12,7 +12,7 @@ from app import clock
 from app.cli import database, instant, json_option, refuse, say
 from app.leads.finding import by_email
 from app.leads.models import Lead
-from app.preferences import consenting, queries, topics
+from app.preferences import consenting, limiting, queries, topics
 
 
 @click.group("topics")
@@ -102,4 +102,108 @@ def _lead(session: Any, email: str) -> Lead:
     return lead
 
 
-commands = (topics_group, consent)
+@click.group("preferences")
+def preferences_group() -> None:
+    """How much marketing mail a lead may get, and when."""
+
+
+@preferences_group.group("caps")
+def caps_group() -> None:
+    """At most so much marketing mail to one lead."""
+
+
+@caps_group.command("list")
+@json_option
+def list_caps(as_json: bool) -> None:
+    """Every frequency cap."""
+    with database().read() as session:
+        _tell(limiting.caps(session), as_json, "There is no cap.")
+
+
+@caps_group.command("set")
+@click.argument("most", type=int)
+@click.option("--days", type=int, help="Within the last so many days.")
+@click.option("--per", type=click.Choice(["day", "week", "month"]), help="Per calendar period where the lead lives.")
+@click.option("--topic", default="", help="Only mail of this topic, by its key; else all marketing mail together.")
+@json_option
+def set_cap(most: int, days: int | None, per: str | None, topic: str, as_json: bool) -> None:
+    """At most MOST mails to one lead, --days N or --per day|week|month."""
+    if (days is None) == (per is None):
+        refuse("Say the period: either --days 7, or --per day, week or month.")
+    try:
+        with database().write() as session:
+            made = limiting.add_cap(
+                session,
+                most=most,
+                period=per or "days",
+                days=1 if days is None else days,
+                topic_key=topic or None,
+                at=clock.now(),
+            )
+            found = [cap for cap in limiting.caps(session) if cap.id == made.id]
+    except limiting.BadLimit as error:
+        refuse(str(error))
+    _tell(found, as_json, "")
+
+
+@caps_group.command("lift")
+@click.argument("number", type=int)
+def lift_cap(number: int) -> None:
+    """Lift the cap of that NUMBER in the list."""
+    _lift(limiting.remove_cap, number, "cap", "caps")
+
+
+@preferences_group.group("hours")
+def hours_group() -> None:
+    """The hours in which marketing mail may leave, on the lead's own clock."""
+
+
+@hours_group.command("list")
+@json_option
+def list_hours(as_json: bool) -> None:
+    """All sending hours."""
+    with database().read() as session:
+        _tell(limiting.windows(session), as_json, "Mail leaves at all hours.")
+
+
+@hours_group.command("set")
+@click.argument("opens")
+@click.argument("closes")
+@click.option("--on", "days", default="mon,tue,wed,thu,fri", help="Days such as mon,tue; or all.")
+@json_option
+def set_hours(opens: str, closes: str, days: str, as_json: bool) -> None:
+    """Let mail leave from OPENS to CLOSES, such as 08:00 18:00."""
+    known = [day[:3].lower() for day in limiting.DAYS]
+    named = known if days.strip() == "all" else [day.strip().lower()[:3] for day in days.split(",") if day.strip()]
+    if not set(named) <= set(known):
+        refuse(f"“{days}” are not days; write them like mon,tue,wed.")
+    try:
+        with database().write() as session:
+            chosen = [known.index(day) for day in named]
+            made = limiting.add_window(session, weekdays=chosen, opens=opens, closes=closes, at=clock.now())
+            found = [window for window in limiting.windows(session) if window.id == made.id]
+    except limiting.BadLimit as error:
+        refuse(str(error))
+    _tell(found, as_json, "")
+
+
+@hours_group.command("remove")
+@click.argument("number", type=int)
+def remove_hours(number: int) -> None:
+    """Take away the hours of that NUMBER in the list."""
+    _lift(limiting.remove_window, number, "stretch of sending hours", "hours")
+
+
+def _tell(found: list[limiting.Limit], as_json: bool, nothing: str) -> None:
+    say([limit.plain() for limit in found], as_json, "\n".join(f"{x.id:>4}  {x.sentence}" for x in found) or nothing)
+
+
+def _lift(remove: Any, number: int, what: str, group: str) -> None:
+    with database().write() as session:
+        is_gone = remove(session, number, at=clock.now())
+    if not is_gone:
+        refuse(f"There is no {what} number {number}; flask preferences {group} list shows all.")
+    click.echo("Done.")
+
+
+commands = (topics_group, consent, preferences_group)

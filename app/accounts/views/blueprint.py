@@ -18,6 +18,7 @@ TABS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Lead fields", "leads_fields.index", EDITORS),
     ("Tags", "leads_fields.tags", EDITORS),
     ("Topics", "preferences.index", EDITORS),
+    ("How often, when", "preferences_limits.index", EDITORS),
     ("Tracking", "tracking.settings", EDITORS),
     ("Sales team", "sales.team", EDITORS),
     ("Delivery", "mail.settings", EDITORS),

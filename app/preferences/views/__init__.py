@@ -1,7 +1,7 @@
-"""The pages of preferences: topics and consent for the team, and the pages on which recipients decide."""
+"""The pages of preferences: topics, limits and consent for the team, and the pages on which recipients decide."""
 
 from __future__ import annotations
 
-from app.preferences.views import recipients, topics
+from app.preferences.views import limits, recipients, topics
 
-blueprints = (topics.blueprint, recipients.blueprint)
+blueprints = (topics.blueprint, limits.blueprint, recipients.blueprint)
