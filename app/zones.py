@@ -57,6 +57,29 @@ def plus_months(start: datetime, months: int, tz: ZoneInfo) -> datetime:
     return instant(local.replace(year=year, month=month + 1, day=min(local.day, last)), tz)
 
 
+@lru_cache(maxsize=1024)
+def holidays_of(country: str, subdivision: str, year: int) -> frozenset[date]:
+    """Public holidays of a country (nationwide, and of one of its parts) from the year before to two years after.
+
+    A country that the library does not know has none; a part that it does not know counts as none given.
+    """
+    import holidays  # half a second, which only those who ask should wait
+
+    years = range(year - 1, year + 3)
+    try:
+        return frozenset(holidays.country_holidays(country, subdiv=subdivision or None, years=years))
+    except NotImplementedError:
+        return holidays_of(country, "", year) if subdivision else frozenset()
+
+
+def parts_of(country: str) -> list[str] | None:
+    """The codes of the parts of a country that have holidays of their own; None when its holidays are not known."""
+    import holidays
+
+    found: list[str] | None = holidays.list_supported_countries().get(country)
+    return found
+
+
 def next_window(
     start: datetime,
     tz: ZoneInfo,

@@ -136,7 +136,8 @@ def _keys(steps: dict[str, Checked], known: Known) -> Iterator[Problem]:
 
 
 def _mails(session: Session, spec: FlowSpec, steps: dict[str, Checked]) -> Iterator[Problem]:
-    sends = {i: key for i, s in steps.items() for kind, key in s.type.keys(s.settings) if kind == "mail"}
+    sending = {i: s for i, s in steps.items() if s.type.owes}
+    sends = {i: key for i, s in sending.items() for kind, key in s.type.keys(s.settings) if kind == "mail"}
     known = _mails_called(session, set(sends.values()))
     for step, key in sends.items():
         mail = known.get(key)

@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from pydantic import Field
 
 from app.campaigns import palette
+from app.engine import occurring
 from app.engine.catalog import STEPS, TRIGGERS
 from app.kinds import Complaint, Settings, Widget, parse
 from app.leads.fields import slug
@@ -18,7 +19,18 @@ from app.segments.ruletype import Known, Names
 
 PICKERS = frozenset(["mail", "form", "segment", "field", "topic", "stage", "user", "campaign", "definition"])
 OWNERS = frozenset(["owner", "lead_owner"])
-ROWS = frozenset(["arms", "shares"])
+# what a row of a list asks for besides its name: (part, how it is typed)
+COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
+    "awaited": (("event", "choice"), ("subject", "text")),
+    "values": (("values", "several"),),
+    "bands": (("at_least", "number"),),
+}
+ROWS = frozenset(["arms", "shares", *COLUMNS])
+_NEW: dict[str, dict[str, Any]] = {
+    "awaited": {"event": "email_replied", "subject": ""},
+    "values": {"values": []},
+    "bands": {"at_least": 0},
+}
 
 MODES = (
     ("stay", "they stay"),
@@ -166,6 +178,8 @@ def drawn(type_: type[Settings], given: Mapping[str, Any], known: Known) -> list
 def _options(type_: type[Settings], name: str, widget: Widget, names: Names) -> list[tuple[str, str]]:
     if widget.choices:
         return list(widget.choices)
+    if widget.kind == "awaited":
+        return list(occurring.CHOICES)
     if widget.kind == "zone":
         return [(zone, zone.replace("_", " ")) for zone in sorted(available_timezones()) if "/" in zone]
     found = [(key, label) for (kind, key), label in names.items() if kind == widget.kind]
@@ -225,14 +239,24 @@ def _rows(form: Any, name: str, kind: str, known: Known) -> list[dict[str, Any]]
         row = {"port": form.get(f"{name}.{number}.port", ""), "name": form.get(f"{name}.{number}.name", "").strip()}
         if kind == "arms":
             row["rule"] = _rule(form, f"{name}.{number}.rule", known)
-        else:
+        elif kind == "shares":
             row["percent"] = _number(form.get(f"{name}.{number}.percent", "")) or 0
+            if form.get(f"{name}.{number}.is_holdout"):
+                row["is_holdout"] = True
+        else:
+            row |= {part: _part(form.get(f"{name}.{number}.{part}", ""), how) for part, how in COLUMNS[kind]}
         rows.append(row)
     return rows
 
 
+def _part(text: str, how: str) -> Any:
+    if how == "several":
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return (_number(text.strip()) or 0) if how == "number" else text.strip()
+
+
 def acted(settings: dict[str, Any], act: str) -> dict[str, Any]:
-    """The settings after a button of the form: "add arms", "remove arms 1", "up arms 1"."""
+    """The settings after a button of the form: "add arms", "add others awaited", "remove arms 1", "up arms 1"."""
     verb, _, rest = act.partition(" ")
     name, _, number = rest.partition(" ")
     rows = settings.get(name)
@@ -240,7 +264,7 @@ def acted(settings: dict[str, Any], act: str) -> dict[str, Any]:
         return settings
     rows, at = list(rows), int(number) if number.isdigit() else -1
     if verb == "add":
-        rows.append(_new_row(rows))
+        rows.append(_new_row(rows, number))
     elif verb == "remove" and 0 <= at < len(rows):
         del rows[at]
     elif verb == "up" and 0 < at < len(rows):
@@ -248,7 +272,7 @@ def acted(settings: dict[str, Any], act: str) -> dict[str, Any]:
     return {**settings, name: _even(rows) if verb != "up" else rows}
 
 
-def _new_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _new_row(rows: list[dict[str, Any]], kind: str = "") -> dict[str, Any]:
     taken = {row["port"] for row in rows}
     is_share = bool(rows) and "percent" in rows[0]
     letters = [chr(ord("a") + i) for i in range(26)]
@@ -256,6 +280,8 @@ def _new_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
     port = next(p for p in ports if p not in taken)
     if is_share:
         return {"port": port, "name": port.upper(), "percent": 0}
+    if kind in _NEW:
+        return {"port": port, "name": "", **_NEW[kind]}
     return {"port": port, "name": "" if not rows else f"Path {len(rows) + 1}", "rule": {}}
 
 

@@ -18,10 +18,15 @@ _WAYS_IN = (
     "form_submitted", "page_visited", "mail_engaged", "joined_segment", "left_segment", "score_reached", "date_field",
     "schedule", "by_hand",
 )  # fmt: skip
-_EVERYDAY = ("send_email", "add_tag", "set_field", "change_score", "handoff", "wait", "wait_until", "decide", "goal")
+_EVERYDAY = (
+    "send_email", "add_tag", "set_field", "change_score", "handoff", "wait", "wait_until", "wait_for_event",
+    "decide", "by_field", "by_score", "by_mail", "split", "ab_test", "goal",
+)  # fmt: skip
 _FIRST: dict[str, Any] = {
     "arms": [{"port": "a1", "name": "Yes", "rule": {}}],
     "shares": [{"port": "a", "name": "A", "percent": 50}, {"port": "b", "name": "B", "percent": 50}],
+    "values": [{"port": "a1", "name": "", "values": []}],
+    "bands": [{"port": "a1", "name": "High", "at_least": 70}, {"port": "a2", "name": "Middle", "at_least": 30}],
 }
 
 

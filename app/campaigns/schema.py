@@ -10,6 +10,7 @@ from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.graph import FlowSpec
 from app.kinds import Settings
 
+MOST_CHOICES = 20  # named one by one; of more, the hint says what they are
 ADDRESS = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -101,7 +102,8 @@ def _section(card: dict[str, Any], settings: type[Settings], ports: list[dict[st
         for name, widget in widgets.items():
             required = settings.model_fields[name].is_required()
             usual = "must be given" if required else f"`{json.dumps(card['settings'].get(name), ensure_ascii=False)}`"
-            choices = " · ".join(f"`{value}` {words}" for value, words in widget.choices)
+            few = widget.choices if len(widget.choices) <= MOST_CHOICES else ()
+            choices = " · ".join(f"`{value}` {words}" for value, words in few)
             what = ". ".join(part.rstrip(".") for part in (widget.label, choices or widget.hint) if part)
             lines.append(f"| `{name}` | {what.replace('|', '/')} | {usual.replace('|', '/')} |")
         lines.append("")

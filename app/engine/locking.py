@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -19,3 +21,11 @@ def alone(session: Session) -> None:
     """Wait until nobody else decides, and be the only one until the end of the transaction."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(sa.select(sa.func.pg_advisory_xact_lock(_OBSERVER)))
+
+
+def try_step(session: Session, campaign: str, step: str) -> bool:
+    """Be the only one at a step until the end of the transaction; False when another process is."""
+    if session.get_bind().dialect.name != "postgresql":
+        return True
+    number = int.from_bytes(hashlib.sha256(f"{campaign}\0{step}".encode()).digest()[:8], "big", signed=True)
+    return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(number))))

@@ -223,3 +223,29 @@ class WebhookCall(Base):
     claimed_by: Mapped[Name | None]
     lease_until: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class Turn(Base):
+    """When it is a visit's turn at a throttle: given on arrival, first come, first served."""
+
+    __tablename__ = "turns"
+    __table_args__ = (sa.Index(None, "campaign_id", "step", "at"),)
+
+    enrollment_id: Mapped[Ref] = mapped_column(primary_key=True, autoincrement=False)
+    visit: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    campaign_id: Mapped[Ref]
+    step: Mapped[Name]
+    at: Mapped[datetime]
+
+
+class Winner(Base):
+    """Which arm of an A/B test everybody new takes since it was decided, the same for every engine."""
+
+    __tablename__ = "winners"
+
+    campaign_id: Mapped[Ref] = mapped_column(primary_key=True, autoincrement=False)
+    step: Mapped[Name] = mapped_column(primary_key=True)
+    arms: Mapped[Name] = mapped_column(primary_key=True)  # those that competed: other arms are another test
+    port: Mapped[Kind]
+    decided_at: Mapped[datetime]
+    why: Mapped[dict[str, Any]]  # port -> [leads, successes]

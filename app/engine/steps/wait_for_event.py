@@ -1,4 +1,4 @@
-"""Hold each lead until it does something, or until patience runs out; the event's own time decides (SEMANTICS 6)."""
+"""Hold each lead until it does one of several things, or until patience runs out; the event's own time decides (SEMANTICS 6)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,35 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app import db
 from app.engine import occurring
 from app.engine.batch import Batch, rows
 from app.engine.steptype import NEVER, Arrival, Port, StepType
-from app.kinds import Settings, Widget
-from app.segments.ruletype import Names
+from app.kinds import Complaint, Settings, Widget
+from app.segments.ruletype import Names, name_of
 from app.tracking.queries import lead_events
 from app.zones import plus_days
 
-LOOK_BACK = (("arrival", "from now on"), ("entry", "since it entered the campaign"), ("ever", "ever"))
+LOOK_BACK = (
+    ("arrival", "from now on"),
+    ("entry", "since it entered the campaign"),
+    ("mail", "since a mail was sent"),
+    ("ever", "ever"),
+)
+CHOOSE = (("first", "whichever happens first"), ("ranked", "at the end of the time, the topmost that happened"))
+
+
+class Awaited(BaseModel):
+    """One more thing to wait for, with a path of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: str = Field(pattern=r"^[a-z0-9_]{1,40}$")
+    name: str = Field("", max_length=100)
+    event: str = Field(min_length=1, max_length=100)
+    subject: str = Field("", max_length=500)
 
 
 class WaitForEvent(Settings):
@@ -27,9 +44,16 @@ class WaitForEvent(Settings):
         Field(max_length=500),
         Widget("Which", hint="The page, mail, form, tag or event; empty for any. * stands for anything."),
     ] = ""
+    others: Annotated[
+        list[Awaited], Field(max_length=9), Widget("Or until the lead", "awaited", hint="Each has its own path.")
+    ] = Field(default_factory=list)
+    choose: Annotated[str, Field(pattern="^(first|ranked)$"), Widget("If several happen", "choice", choices=CHOOSE)] = (
+        "first"
+    )
     look_back: Annotated[
-        str, Field(pattern="^(arrival|entry|ever)$"), Widget("What counts", "choice", choices=LOOK_BACK)
+        str, Field(pattern="^(arrival|entry|mail|ever)$"), Widget("What counts", "choice", choices=LOOK_BACK)
     ] = "arrival"
+    after: Annotated[str, Field(max_length=200), Widget("That mail", "mail", shown_if=("look_back", "mail"))] = ""
     patience: Annotated[int, Field(ge=1, le=10_000), Widget("But at most", "number", shown_if=("forever", ""))] = 3
     unit: Annotated[
         str, Field(pattern="^(hours|days)$"), Widget("Unit", "choice", choices=(("hours", "hours"), ("days", "days")))
@@ -37,11 +61,30 @@ class WaitForEvent(Settings):
     forever: Annotated[bool, Widget("Wait for ever", "switch", hint="Leads who never do it stay here.")] = False
 
 
+def check(settings: WaitForEvent) -> list[Complaint]:
+    taken = [other.port for other in settings.others]
+    if len(set(taken)) < len(taken) or {"happened", "timeout"} & set(taken):
+        return [Complaint("others", "Two paths have the same name inside; remove one and add it again.")]
+    if settings.look_back == "mail" and not settings.after:
+        return [Complaint("after", "Choose the mail from whose sending on it counts.")]
+    if settings.choose == "ranked" and settings.forever:
+        return [Complaint("choose", "A wait for ever has no end at which to choose; take whichever happens first.")]
+    return []
+
+
 def describe(settings: WaitForEvent, names: Names) -> str:
-    what = dict(occurring.CHOICES).get(settings.event, settings.event)
-    which = occurring.called(settings.subject, names)
+    listed = [
+        _words(settings.event, settings.subject, names),
+        *(_words(o.event, o.subject, names) for o in settings.others),
+    ]
     least = "for ever" if settings.forever else f"at most {settings.patience} {settings.unit}"
-    return f"Until the lead {what}{f' “{which}”' if which else ''}, {least}"
+    since = f" since {name_of(names, 'mail', settings.after)} was sent" if settings.look_back == "mail" else ""
+    return f"Until the lead {' or '.join(listed)}{since}, {least}"
+
+
+def _words(event: str, subject: str, names: Names) -> str:
+    which = occurring.called(subject, names)
+    return dict(occurring.CHOICES).get(event, event) + (f" “{which}”" if which else "")
 
 
 def due(settings: WaitForEvent, arrival: Arrival) -> datetime | None:
@@ -53,20 +96,62 @@ def due(settings: WaitForEvent, arrival: Arrival) -> datetime | None:
 
 
 def awaits(settings: WaitForEvent, events: sa.FromClause) -> sa.ColumnElement[bool]:
-    return sa.and_(occurring.of(settings.event, settings.subject, events), events.c.agent != "machine")
+    if settings.choose == "ranked":
+        return sa.false()  # nobody goes on before the end
+    return _any(settings, events)
+
+
+def _any(settings: WaitForEvent, events: sa.FromClause) -> sa.ColumnElement[bool]:
+    return sa.and_(sa.or_(*(condition for _, condition in _awaited(settings, events))), events.c.agent != "machine")
+
+
+def _awaited(settings: WaitForEvent, events: sa.FromClause) -> list[tuple[str, sa.ColumnElement[bool]]]:
+    """The paths in the order of the step, each with the events that lead to it."""
+    first = ("happened", occurring.of(settings.event, settings.subject, events))
+    return [first, *((o.port, occurring.of(o.event, o.subject, events)) for o in settings.others)]
 
 
 def run(batch: Batch, settings: WaitForEvent) -> None:
     events = lead_events().subquery("awaited")
-    since = {"arrival": rows.c.arrived_at, "entry": rows.c.entered_at}.get(settings.look_back)
-    happened: list[Any] = [events.c.lead_id == rows.c.lead_id, awaits(settings, events), events.c.at <= batch.now]
-    happened.append(sa.or_(rows.c.due_at.is_(None), events.c.at <= rows.c.due_at))
-    if since is not None:
-        happened.append(events.c.at >= since)
-    first = sa.select(sa.func.min(events.c.at)).where(*happened).correlate(rows).scalar_subquery()
-    found = sa.select(events.c.id).where(*happened).correlate(rows)
-    batch.leave("happened", where=found.exists(), why=db.json_object("note", "happened", "at", first))
+    awaited = _awaited(settings, events)
+    place = sa.case(*((condition, number) for number, (_, condition) in enumerate(awaited)))
+    order = (events.c.at, place) if settings.choose == "first" else (place, events.c.at)
+    happened = sa.and_(*_happened(batch, settings, events))
+
+    def decisive(value: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+        found = sa.select(value).where(happened).order_by(*order, events.c.id).limit(1)
+        return found.correlate(rows).scalar_subquery()
+
+    why = db.json_object("note", "happened", "at", decisive(events.c.at))
+    is_time = sa.true() if settings.choose == "first" else rows.c.due_at <= batch.now
+    for number, (port, _) in enumerate(awaited):
+        batch.leave(port, where=sa.and_(is_time, decisive(place) == number), why=why)
     batch.leave("timeout", where=rows.c.due_at <= batch.now)
+
+
+def _happened(batch: Batch, settings: WaitForEvent, events: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+    """Which events count for each lead here: in time by their own clock, however late we learnt of them."""
+    found = [events.c.lead_id == rows.c.lead_id, _any(settings, events), events.c.at <= batch.now]
+    found.append(sa.or_(rows.c.due_at.is_(None), events.c.at <= rows.c.due_at))
+    if settings.look_back == "mail":
+        sent = lead_events().subquery("sent")
+        of_mail = sa.and_(sent.c.kind == "email_sent", sent.c.subject == settings.after, sent.c.at <= batch.now)
+        since = sa.select(sa.func.max(sent.c.at)).where(sent.c.lead_id == rows.c.lead_id, of_mail)
+        found.append(events.c.at >= since.correlate(rows).scalar_subquery())
+    elif settings.look_back != "ever":
+        found.append(events.c.at >= (rows.c.arrived_at if settings.look_back == "arrival" else rows.c.entered_at))
+    return found
+
+
+def ports(settings: WaitForEvent) -> tuple[Port, ...]:
+    did = Port("happened", _called("", settings.event, settings.subject) if settings.others else "Did it")
+    others = tuple(Port(o.port, _called(o.name, o.event, o.subject)) for o in settings.others)
+    return (did, *others) if settings.forever else (did, *others, Port("timeout", "Did not in time"))
+
+
+def _called(name: str, event: str, subject: str) -> str:
+    words = name or _words(event, subject, {})
+    return words[:1].upper() + words[1:]
 
 
 STEP = StepType(
@@ -75,16 +160,18 @@ STEP = StepType(
     tone="orange",
     category="Timing",
     settings=WaitForEvent,
-    example={"event": "page_viewed", "subject": "/pricing*"},
+    example={
+        "event": "page_viewed",
+        "subject": "/pricing*",
+        "others": [{"port": "b", "event": "email_replied"}],
+    },
     describe=describe,
+    check=check,
     due=due,
     freezes=True,
     awaits=awaits,
     run=run,
-    ports=lambda settings: (
-        (Port("happened", "Did it"),)
-        if settings.forever
-        else (Port("happened", "Did it"), Port("timeout", "Did not in time"))
-    ),
+    ports=ports,
+    keys=lambda settings: [("mail", settings.after)] if settings.look_back == "mail" else [],
     help="The event's own time decides: a click before the deadline counts, even when it is seen after it.",
 )

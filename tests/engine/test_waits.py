@@ -1,0 +1,193 @@
+"""SEMANTICS 2 to 7 and 9 for waits and branches: given leads and history, this flow, at these times: these decisions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from app.db import Database
+from app.leads import updating
+from tests import factories
+from tests.conftest import NOW
+from tests.engine.test_flows import DAY, HOUR, MAIL, MINUTE, WAIT, World
+
+OUT = {"happened": "end", "b": "s2", "timeout": "end"}
+
+
+def awaiting(*others: tuple[str, str], **settings: Any) -> dict[str, Any]:
+    """A wait for a click in any mail, or for other events (port, kind)."""
+    listed = [{"port": port, "event": event} for port, event in others]
+    given = {"event": "email_clicked", "others": listed, "patience": 3, **settings}
+    ports = {"happened": "end", "timeout": "end"} | {port: "end" for port, _ in others}
+    return {"kind": "wait_for_event", "settings": given, "next": ports}
+
+
+@pytest.mark.parametrize(
+    ("unit", "ends"),
+    [("days", "2026-03-30T08:00+02:00"), ("hours", "2026-03-28T10:00+01:00"), ("months", "2026-05-28T08:00+02:00")],
+)
+def test_rule_2_days_keep_the_clock_and_hours_are_exact(database: Database, unit: str, ends: str) -> None:
+    wait = {"kind": "wait", "settings": {"amount": 2, "unit": unit}}
+    world = World(database, factories.flow(wait), count=1, zone="Europe/Zurich")
+    world.enter(datetime.fromisoformat("2026-03-28T08:00+01:00"))
+    assert world.due() == [datetime.fromisoformat(ends)]
+
+
+def test_rule_3_the_repeated_hour_of_autumn_is_its_first_and_the_skipped_of_spring_the_next_minute(
+    database: Database,
+) -> None:
+    until = {"kind": "wait_until", "settings": {"mode": "date", "on_date": "2026-10-25", "from_time": "02:30"}}
+    world = World(database, factories.flow(until), count=1, zone="Europe/Zurich")
+    world.enter()
+    assert world.due() == [datetime.fromisoformat("2026-10-25T02:30+02:00")]
+
+
+def test_rule_3_without_a_zone_of_its_own_a_lead_lives_in_the_campaigns(database: Database) -> None:
+    until = {"kind": "wait_until", "settings": {"mode": "date", "on_date": "2026-03-29", "from_time": "02:30"}}
+    world = World(database, factories.flow(until, zone="Europe/Zurich"), count=1)
+    world.enter()
+    assert world.due() == [datetime.fromisoformat("2026-03-29T03:00+02:00")]
+
+
+def test_rule_4_a_field_takes_days_and_hours_and_a_year_nobody_lives_to_see(database: Database) -> None:
+    settings = {"mode": "field", "field": "renewal", "offset_days": -7, "offset_hours": 2}
+    until = {"kind": "wait_until", "settings": settings, "next": {"out": "end", "empty": "end"}}
+    with database.write() as session:
+        factories.field(session, "renewal", "date")
+    world = World(database, factories.flow(until), count=2)
+    with database.write() as session:
+        updating.set_values(session, world.leads[0], {"renewal": "2026-04-10"}, at=NOW)
+        updating.set_values(session, world.leads[1], {"renewal": "9999-12-31"}, at=NOW)
+    world.enter()
+    assert world.due()[0] == datetime.fromisoformat("2026-04-03T11:00+00:00")
+    assert world.where()[1] == ("active", "s1")
+
+
+@pytest.mark.parametrize(
+    ("holidays", "part", "country", "ends"),
+    [
+        ("", "", "CH", "2026-04-03T09:00+02:00"),  # Good Friday
+        ("CH", "ZH", "", "2026-04-07T09:00+02:00"),  # Easter Monday is closed, too
+        ("lead", "", "DE", "2026-04-07T09:00+02:00"),
+        ("lead", "", "JP", "2026-04-03T09:00+02:00"),
+        ("lead", "", "", "2026-04-03T09:00+02:00"),
+    ],
+)
+def test_rule_5_a_window_is_closed_on_the_holidays_that_were_chosen(
+    database: Database, holidays: str, part: str, country: str, ends: str
+) -> None:
+    settings = {"from_time": "09:00", "to_time": "17:00", "holidays": holidays, "holidays_in": part}
+    until = {"kind": "wait_until", "settings": settings}
+    world = World(database, factories.flow(until), count=1, zone="Europe/Zurich", country=country)
+    world.enter(datetime.fromisoformat("2026-04-02T18:00+02:00"))
+    assert world.due() == [datetime.fromisoformat(ends)]
+
+
+def test_rule_5_moving_to_another_country_derives_the_window_again(database: Database) -> None:
+    settings = {"from_time": "09:00", "to_time": "17:00", "holidays": "lead"}
+    flow = factories.flow({"kind": "wait_until", "settings": settings})
+    world = World(database, flow, count=1, zone="Europe/Zurich", country="JP")
+    evening = datetime.fromisoformat("2026-04-02T18:00+02:00")
+    world.enter(evening)
+    with database.write() as session:
+        updating.set_values(session, world.leads[0], {"country": "DE"}, at=evening + HOUR)
+    world.settle(evening + HOUR)
+    assert world.due() == [datetime.fromisoformat("2026-04-07T09:00+02:00")]
+
+
+def test_rule_6_of_several_events_the_first_wins_by_its_own_time(database: Database) -> None:
+    world = World(database, factories.flow(awaiting(("b", "form_submitted"), ("c", "page_viewed"))), count=4)
+    world.enter()
+    first, second, third, _ = world.leads
+    world.does(first, "email_clicked", "welcome", NOW + 2 * HOUR)
+    world.does(first, "page_viewed", "/", NOW + HOUR)  # learnt of later, happened earlier
+    world.does(second, "form_submitted", "demo", NOW + HOUR)
+    world.does(second, "email_clicked", "welcome", NOW + HOUR)  # a tie: the order on the step
+    world.does(third, "page_viewed", "/", NOW + 3 * DAY + MINUTE)  # too late
+    world.settle(NOW + 5 * DAY)
+    assert [world.ports(lead)[0][1] for lead in world.leads] == ["c", "happened", "timeout", "timeout"]
+
+
+def test_rule_6_ranked_waits_for_the_end_and_takes_the_topmost(database: Database) -> None:
+    flow = factories.flow(awaiting(("b", "form_submitted"), ("c", "page_viewed"), choose="ranked"))
+    world = World(database, flow, count=3)
+    world.enter()
+    first, second, _ = world.leads
+    world.does(first, "page_viewed", "/", NOW + HOUR)
+    world.does(first, "form_submitted", "demo", NOW + 2 * HOUR)
+    world.does(second, "page_viewed", "/", NOW + HOUR)
+    world.does(second, "email_clicked", "welcome", NOW + 3 * DAY + MINUTE)
+    world.settle(NOW + 3 * HOUR)
+    assert world.where() == [("active", "s1")] * 3
+    world.settle(NOW + 4 * DAY)
+    assert [world.ports(lead)[0][1] for lead in world.leads] == ["b", "c", "timeout"]
+
+
+@pytest.mark.parametrize(
+    ("look_back", "clicked", "port"),
+    [
+        ("arrival", NOW + DAY, None),
+        ("entry", NOW + DAY, "happened"),
+        ("entry", NOW - DAY, None),
+        ("mail", NOW - HOUR, "happened"),
+        ("mail", NOW - 3 * HOUR, None),
+        ("ever", NOW - 9 * DAY, "happened"),
+    ],
+)
+def test_rule_6_each_look_back_begins_where_it_says(
+    database: Database, look_back: str, clicked: datetime, port: str | None
+) -> None:
+    step = awaiting(look_back=look_back, after="welcome")
+    step["next"] = {"happened": "end", "timeout": "end"}
+    world = World(database, factories.flow(WAIT, step), count=1)
+    world.does(world.leads[0], "email_sent", "welcome", NOW - 2 * HOUR)
+    world.does(world.leads[0], "email_clicked", "welcome", clicked) if clicked < NOW else None
+    world.enter()
+    if clicked > NOW:
+        world.does(world.leads[0], "email_clicked", "welcome", clicked)
+    world.settle(NOW + 2 * DAY)
+    assert (world.ports(world.leads[0])[1:] or [("s2", None)])[0] == ("s2", port)
+
+
+def test_rule_6_for_ever_waits_until_the_event_however_late(database: Database) -> None:
+    step = {"kind": "wait_for_event", "settings": {"event": "email_clicked", "forever": True}}
+    step["next"] = {"happened": "end"}
+    world = World(database, factories.flow(step), count=1)
+    world.enter()
+    world.settle(NOW + 900 * DAY)
+    assert world.where() == [("active", "s1")]
+    world.does(world.leads[0], "email_clicked", "welcome", NOW + 901 * DAY)
+    world.settle(NOW + 901 * DAY)
+    assert world.ports(world.leads[0])[0] == ("s1", "happened")
+
+
+def test_rule_6_a_version_published_before_there_were_several_still_runs(database: Database) -> None:
+    old = {"event": "email_clicked", "subject": "", "look_back": "arrival", "patience": 3, "unit": "days"}
+    step = {
+        "kind": "wait_for_event",
+        "settings": {**old, "forever": False},
+        "next": {"happened": "s2", "timeout": "end"},
+    }
+    world = World(database, factories.flow(step, MAIL), count=1)
+    world.enter()
+    world.does(world.leads[0], "email_clicked", "welcome", NOW + HOUR)
+    world.settle(NOW + HOUR)
+    assert len(world.messages()) == 1
+
+
+def test_rule_7_a_random_wait_is_the_same_for_a_lead_each_time_and_spreads_the_many(database: Database) -> None:
+    flow = factories.flow(
+        {"kind": "random_wait", "settings": {"hours": 10}}, re_entry={"mode": "after_exit", "days": 1}
+    )
+    world = World(database, flow, count=200)
+    world.enter()
+    first = world.due()
+    assert NOW <= min(first) < NOW + HOUR
+    assert NOW + 9 * HOUR < max(first) < NOW + 10 * HOUR
+    assert len(set(first)) > 150
+    world.settle(NOW + 11 * HOUR)
+    world.enter(NOW + DAY)
+    again = [at for at in world.due() if at is not None]
+    assert [at - DAY for at in again] == first
