@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app import cli, clock, signing
 from app.calling_out import Caller
-from app.engine import calling, explaining, passing
+from app.engine import calling, explaining, health, passing
 from app.engine.models import Campaign, WebhookCall
 from app.engine.ticking import TickReport, tick
 from app.leads import finding
@@ -45,14 +45,18 @@ def tick_command(now: datetime | None, until: datetime | None, every: timedelta,
     for instant in _instants(start, until, every):
         _pass_time(instant)
         report, ticks = tick(cli.database(), instant), ticks + 1
-        _pass_time(instant)  # so that alerts of this tick are mailed with it
+        _pass_time(instant, passing.follow_up)  # so that alerts of this tick are mailed with it
         total = TickReport(*(a + b for a, b in zip(_figures(total), _figures(report), strict=True)))
         if sends:
             _send(instant)
             if _call(instant).answered:  # and so those leads go on now
                 tick(cli.database(), instant)
     answer = {"ticks": ticks, **asdict(total)}
-    cli.say(answer, as_json, f"{ticks} ticks: {total.events} events observed, {total.moved} leads moved.")
+    cli.say(
+        answer,
+        as_json,
+        f"{ticks} {'tick' if ticks == 1 else 'ticks'}: {total.events} events observed, {total.moved} leads moved.",
+    )
 
 
 def _figures(report: TickReport) -> tuple[int, ...]:
@@ -66,9 +70,9 @@ def _instants(start: datetime, until: datetime | None, every: timedelta) -> Iter
         yield start
 
 
-def _pass_time(instant: datetime) -> None:
+def _pass_time(instant: datetime, duty: Callable[..., None] = passing.pass_time) -> None:
     with clock.at(instant), cli.database().write() as session:
-        passing.pass_time(session, instant, base_url=settings().base_url)
+        duty(session, instant, base_url=settings().base_url)
 
 
 def _send(instant: datetime) -> None:
@@ -168,4 +172,18 @@ def _one(line: explaining.Line) -> str:
     return f"{line.left_at or line.arrived_at:%Y-%m-%d %H:%M}  {line.visit}. {line.title}: {line.sentence}"
 
 
-commands: tuple[Any, ...] = (tick_command, call_command, webhooks, why_command, why_not_command)
+@click.command("health")
+@cli.json_option
+def health_command(as_json: bool) -> None:
+    """Say what is late, what waits and which processes are at work; exit status 1 when something is wrong."""
+    with cli.database().read() as session:
+        found = health.look(session)
+    head = f"tick lag {found.tick_lag:.1f} s, queue age {found.queue_age:.1f} s, {found.ready} ready, {found.in_doubt} in doubt"
+    alive = [f"{worker.name} ({', '.join(worker.duties)})" for worker in found.workers if worker.is_alive]
+    lines = [head, f"{found.parked} parked; at work: {', '.join(alive) or 'nobody'}", *found.sentences]
+    cli.say(asdict(found), as_json, "\n".join(lines))
+    if found.sentences:
+        raise click.exceptions.Exit(1)
+
+
+commands: tuple[Any, ...] = (health_command, tick_command, call_command, webhooks, why_command, why_not_command)

@@ -15,4 +15,9 @@ def pass_time(session: Session, now: datetime, *, base_url: str) -> None:
     """Do what is due at `now` though nobody did anything; running it again at the same time does nothing."""
     refreshing.refresh_due(session, now=now)
     decaying.run_once(session, now=now)
+    follow_up(session, now, base_url=base_url)
+
+
+def follow_up(session: Session, now: datetime, *, base_url: str) -> None:
+    """Do what sales is owed by now: the alerts of a tick, too, when it is called after one."""
     keeping.run_once(session, now, base_url=base_url)
