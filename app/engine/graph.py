@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -151,7 +151,7 @@ def read(given: Any) -> tuple[Flow | None, list[Problem]]:
     problems += _edge_problems(spec, steps)
     if any(not p.is_warning for p in problems):
         return None, problems
-    flow = Flow(spec, steps)
+    flow = Flow(spec, _with_ends(spec, steps))
     problems += _path_problems(flow)
     return (None if any(not p.is_warning for p in problems) else flow), problems
 
@@ -162,7 +162,15 @@ def trusted(given: Any) -> Flow:
     steps, problems = _read_steps(spec)
     if problems:
         raise ValueError("; ".join(p.sentence for p in problems))
-    return Flow(spec, steps)
+    return Flow(spec, _with_ends(spec, steps))
+
+
+def _with_ends(spec: FlowSpec, steps: dict[str, Step]) -> dict[str, Step]:
+    """Where the campaign says that leads leave when they reach the goal, no goal lets them go on (SEMANTICS 11)."""
+    if spec.audience_mode not in {"exit_on_goal", "either"}:
+        return steps
+    goals = [step for step in steps.values() if step.type.is_goal]
+    return steps | {goal.id: replace(goal, settings=goal.settings.model_copy(update={"then": "end"})) for goal in goals}
 
 
 def _shape_problem(given: Any, item: dict[str, Any]) -> Problem:
