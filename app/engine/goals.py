@@ -25,6 +25,8 @@ def look(session: Session, version: Published, touched: sa.Select[Any], seen: sa
     count = 0
     if spec.on_unsubscribe == "exit":
         count += end(session, _inside(version, _unsubscribed(seen, spec.topic)), "exited", "unsubscribed", now)
+    for reason, leads in _asked_out(session, seen, version.campaign_key):
+        count += end(session, _inside(version, leads), "exited", reason, now)
     for rule, reason in _exits(version.flow):
         count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
     for goal in version.flow.goals:
@@ -111,6 +113,14 @@ def _been(enrollment_id: sa.ColumnElement[Any], goal_id: str) -> sa.Exists:
     """Whether the passage has reached the goal before: it counts once."""
     of_it = sa.and_(Decision.enrollment_id == enrollment_id, Decision.step == goal_id)
     return sa.exists().where(of_it, Decision.port.in_(["reached", "end"]))
+
+
+def _asked_out(session: Session, seen: sa.Table, campaign_key: str) -> list[tuple[str, sa.Select[Any]]]:
+    """Whom a step of another campaign takes out, by reason."""
+    asked = sa.and_(seen.c.kind == "campaign_exit_requested", seen.c.subject == campaign_key)
+    reason = seen.c.props["reason"].as_string()
+    reasons = session.scalars(sa.select(reason).where(asked).distinct().order_by(reason)).all()
+    return [(str(each)[:200], sa.select(seen.c.lead_id).where(asked, reason == each)) for each in reasons]
 
 
 def _unsubscribed(seen: sa.Table, topic: str | None) -> sa.Select[Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.leads.models import Note
+from app.db import json_object, rows_of
+from app.leads.models import Lead, Note
 from app.leads.values import LONG, BadValue, clean, limited
 from app.tracking import recording
 
@@ -24,6 +26,20 @@ def add(session: Session, lead_id: int, user_id: int | None, text: str, *, at: d
         session, kind="note_added", identity_id=lead_id, at=at, props={"note_id": note.id, "user_id": user_id}
     )
     return note
+
+
+def add_for(session: Session, leads: sa.Select[Any], text: sa.ColumnElement[str], *, at: datetime) -> int:
+    """Keep a note, written by nobody, about each of these leads; `text` is SQL over leads. How many."""
+    table = Lead.__table__
+    written = sa.select(
+        table.c.id, sa.cast(sa.null(), sa.BigInteger), sa.func.substr(text, 1, LONG * 5), sa.literal(at, Note.at.type)
+    ).where(table.c.id.in_(leads), table.c.merged_into_id.is_(None), table.c.erased_at.is_(None))
+    statement = sa.insert(Note.__table__).from_select(["lead_id", "user_id", "text", "at"], written)
+    made = session.execute(statement.returning(Note.__table__.c.id, Note.__table__.c.lead_id)).all()
+    source = rows_of([tuple(row) for row in made], note_id=sa.BigInteger(), lead_id=sa.BigInteger())
+    nobody = sa.cast(sa.null(), sa.BigInteger)
+    props = json_object("note_id", source.c.note_id, "user_id", nobody)
+    return recording.record_for(session, source, kind="note_added", at=at, props=props)
 
 
 def remove(session: Session, lead_id: int, note_id: int) -> Note | None:

@@ -211,6 +211,7 @@ TELLINGS: dict[str, Telling] = {
     "campaign_entered": Telling("affiliate", "orange", _quoted("Entered", "campaign"), _reason, subject="campaign"),
     "campaign_left": Telling("affiliate", "gray", _left, _reason, subject="campaign"),
     "campaign_requested": Telling("affiliate", "gray", _quoted("Was added by hand to", "campaign"), _reason, subject="campaign"),
+    "campaign_exit_requested": Telling("affiliate", "gray", _quoted("Was taken out of", "campaign"), _reason, subject="campaign"),
     "goal_reached": Telling("target-arrow", "green", _quoted("Reached the goal of", "campaign"), subject="campaign"),
     "handoff_created": Telling("user-share", "indigo", _said("Handed to sales"), _reason),
     "handoff_accepted": Telling("user-check", "green", _said("Accepted by sales"), _reason),

@@ -20,7 +20,7 @@ REP: sa.Table = Rep.__table__
 def notify(session: Session, source: sa.FromClause, *, text: str, to: str, at: datetime, by_mail: bool) -> int:
     """One alert per lead of `source` and user meant by `to`: "owner", a user's address, or a team. How many.
 
-    The alerts of leads without an owner go to the administrators.
+    Where nobody is meant, or only somebody who has left, the administrators are told.
     """
     names = ["user_id", "lead_id", "enrollment_id", "visit", "text", "at", "wants_mail"]
     told_already = sa.exists().where(
@@ -47,11 +47,15 @@ def notify(session: Session, source: sa.FromClause, *, text: str, to: str, at: d
 
 def _meant(to: str) -> sa.ColumnElement[bool]:
     """Which users are meant, over users joined to the leads."""
+    them = USER.alias("them")
     if to in {"owner", "lead_owner", ""}:
-        return sa.or_(USER.c.id == LEAD.c.owner_id, sa.and_(LEAD.c.owner_id.is_(None), USER.c.role == "administrator"))
-    if "@" in to:
-        return USER.c.email == to.strip().casefold()
-    return USER.c.id.in_(sa.select(REP.c.user_id).where(REP.c.team == to))
+        meant = them.c.id == LEAD.c.owner_id
+    elif "@" in to:
+        meant = them.c.email == to.strip().casefold()
+    else:
+        meant = them.c.id.in_(sa.select(REP.c.user_id).where(REP.c.team == to))
+    there = sa.select(them.c.id).where(meant, them.c.is_active).correlate(LEAD)
+    return sa.or_(USER.c.id.in_(there), sa.and_(USER.c.role == "administrator", ~there.exists()))
 
 
 def read(session: Session, user_id: int, *, at: datetime, alert_id: int | None = None) -> int:

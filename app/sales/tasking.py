@@ -8,13 +8,15 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.accounts.models import User
-from app.leads.models import Lead
+from app.leads.models import Company, Lead
 from app.sales.models import Handoff, Task
+from app.sales.turning import in_turn
 from app.tracking.recording import record
 
 TASK: sa.Table = Task.__table__
 LEAD: sa.Table = Lead.__table__
 USER: sa.Table = User.__table__
+COMPANY: sa.Table = Company.__table__
 LEAD_OWNER = "lead_owner"
 
 
@@ -27,14 +29,24 @@ def create(
     due_in: timedelta,
     owner: str,
     at: datetime,
+    otherwise: str = "nobody",
 ) -> int:
-    """One task for every lead of `source`, owned by the lead's owner or the user with that address. How many."""
+    """One task for every lead of `source`, owned by the lead's owner or the user with that address. How many.
+
+    Where there is no such user any more, it goes `otherwise` to the account's owner, else in turn ("account_owner"), in
+    turn ("round_robin"), or to nobody.
+    """
     names = ["lead_id", "owner_id", "enrollment_id", "visit", "title", "note", "due_at", "created_at"]
     done_already = sa.exists().where(TASK.c.enrollment_id == source.c.enrollment_id, TASK.c.visit == source.c.visit)
+    direct = _direct(owner, otherwise)
+    living = sa.and_(LEAD.c.erased_at.is_(None), ~done_already)
+    left = sa.select(source.c.lead_id).join_from(source, LEAD, LEAD.c.id == source.c.lead_id)
+    turns = in_turn(session, left.where(living, direct.is_(None) if otherwise != "nobody" else sa.false()), at=at)
+    turn = sa.select(turns.c.user_id).where(turns.c.lead_id == source.c.lead_id).correlate(source).scalar_subquery()
     rows = (
         sa.select(
             source.c.lead_id,
-            owner_of(owner).label("owner_id"),
+            sa.func.coalesce(direct, turn).label("owner_id"),
             source.c.enrollment_id,
             source.c.visit,
             sa.literal(title[:200]),
@@ -43,16 +55,22 @@ def create(
             sa.literal(at, TASK.c.created_at.type),
         )
         .join_from(source, LEAD, LEAD.c.id == source.c.lead_id)
-        .where(LEAD.c.erased_at.is_(None), ~done_already)
+        .where(living)
     )
     return _count(session.execute(sa.insert(TASK).from_select(names, rows)))
 
 
-def owner_of(owner: str) -> sa.ColumnElement[int | None]:
-    """The user meant by a step's setting: the lead's own, or the one with that address."""
-    if owner in {LEAD_OWNER, "owner", ""}:
-        return LEAD.c.owner_id
-    return sa.select(USER.c.id).where(USER.c.email == owner.strip().casefold()).scalar_subquery()
+def _direct(owner: str, otherwise: str) -> sa.ColumnElement[int | None]:
+    """The user meant by a step's setting, if still there: the lead's own, or the one with that address."""
+    own = (
+        USER.c.id == LEAD.c.owner_id if owner in {LEAD_OWNER, "owner", ""} else USER.c.email == owner.strip().casefold()
+    )
+    of_account = sa.select(COMPANY.c.owner_id).where(COMPANY.c.id == LEAD.c.company_id).correlate(LEAD)
+    meant = [own, *([USER.c.id == of_account.scalar_subquery()] if otherwise == "account_owner" else [])]
+    found = [
+        sa.select(USER.c.id).where(is_they, USER.c.is_active).correlate(LEAD).scalar_subquery() for is_they in meant
+    ]
+    return sa.func.coalesce(*found, sa.cast(sa.null(), sa.BigInteger))
 
 
 def add(

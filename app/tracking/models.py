@@ -39,6 +39,7 @@ EVENT_KINDS: dict[str, str] = {
     "campaign_left": "campaign key",  # props: state, reason
     "goal_reached": "campaign key",
     "campaign_requested": "campaign key",  # somebody asked, by hand, file or API, that the lead enter
+    "campaign_exit_requested": "campaign key",  # another campaign asked that the lead leave; props: reason
     "handoff_created": "route",
     "handoff_accepted": "route",
     "handoff_rejected": "route",  # props: reason

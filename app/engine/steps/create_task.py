@@ -13,12 +13,25 @@ from app.kinds import Settings, Widget
 from app.sales import tasking
 from app.segments.ruletype import Names
 
+OTHERWISE = (
+    ("account_owner", "the account's owner, else in turn"),
+    ("round_robin", "whoever is next in turn"),
+    ("nobody", "nobody"),
+)
+
 
 class CreateTask(Settings):
     title: Annotated[str, Field(min_length=1, max_length=200), Widget("What to do")]
     note: Annotated[str, Field(max_length=2000), Widget("Note", "textarea")] = ""
     due_in_hours: Annotated[int, Field(ge=1, le=8760), Widget("Due in", "number", unit="hours")] = 24
     owner: Annotated[str, Widget("For", "user", hint="The lead's owner, or one person.")] = "lead_owner"
+    otherwise: Annotated[
+        str,
+        Field(pattern="^(account_owner|round_robin|nobody)$"),
+        Widget(
+            "If there is nobody such", "choice", choices=OTHERWISE, hint="A task for nobody shows under Everybody's."
+        ),
+    ] = "account_owner"
 
 
 def describe(settings: CreateTask, names: Names) -> str:
@@ -35,6 +48,7 @@ def run(batch: Batch, settings: CreateTask) -> None:
         due_in=due_in,
         owner=settings.owner,
         at=batch.now,
+        otherwise=settings.otherwise,
     )
     batch.leave()
 
