@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.db import Instant
-from app.engine.catalog import STEPS
-from app.engine.models import Campaign, Enrollment, Version
+from app.engine.models import Campaign, Enrollment
+from app.engine.steering import freezes
 from app.outbox import Message
 
 HERE, MESSAGES = Enrollment.__table__, Message.__table__
@@ -42,7 +42,7 @@ def release_plan(session: Session, campaign_id: int, *, at: datetime, drop_older
     campaign = session.get_one(Campaign, campaign_id)
     due: sa.ColumnElement[Any] = HERE.c.due_at
     if campaign.paused_at is not None and not campaign.clock_runs:
-        due = sa.case((_freezes(session, campaign_id), _later(campaign, at)), else_=due)
+        due = sa.case((freezes(session, campaign_id), _later(campaign, at)), else_=due)
     owed, stale = _owed(campaign_id), _stale(campaign_id, at, drop_older)
     return Release(
         due=_count(session, HERE, sa.and_(_inside(campaign_id), due <= at)),
@@ -87,9 +87,10 @@ def late(session: Session, campaign_id: int) -> int:
 
 
 def release_late(session: Session, campaign_id: int, *, at: datetime, spread: timedelta = timedelta()) -> int:
-    """Let the late mails go after all, evenly over `spread`; how many."""
+    """Let the late mails go after all, evenly over `spread`, however old they are: a person has decided; how many."""
     respace(session, MESSAGES, MESSAGES.c.not_before, _late(campaign_id), at, spread)
-    return _run(session, sa.update(MESSAGES).where(_late(campaign_id)).values(state="ready", reason=None))
+    values = {"state": "ready", "reason": None, "expires_at": None}
+    return _run(session, sa.update(MESSAGES).where(_late(campaign_id)).values(values))
 
 
 def drop_late(session: Session, campaign_id: int, *, at: datetime) -> int:
@@ -135,18 +136,9 @@ def _late(campaign_id: int) -> sa.ColumnElement[bool]:
 
 def _move_waits(session: Session, campaign: Campaign, at: datetime) -> None:
     """Waits of a duration move; "Tuesday 09:00" stays Tuesday 09:00, and an empty due time empty."""
-    waiting = sa.and_(HERE.c.campaign_id == campaign.id, HERE.c.state == "active", _freezes(session, campaign.id))
+    waiting = sa.and_(HERE.c.campaign_id == campaign.id, HERE.c.state == "active", freezes(session, campaign.id))
     moved = {"due_at": _later(campaign, at), "held": HERE.c.held + _stood(campaign, at)}
     _run(session, sa.update(HERE).where(waiting).values(moved))
-
-
-def _freezes(session: Session, campaign_id: int) -> sa.ColumnElement[bool]:
-    """The lead stands at a wait whose clock a pause stops."""
-    steps = []
-    for version in session.scalars(sa.select(Version).where(Version.campaign_id == campaign_id)):
-        ids = [s["id"] for s in version.flow["steps"] if (kind := STEPS.get(s["kind"])) and kind.freezes]
-        steps.append(sa.and_(HERE.c.version_id == version.id, HERE.c.step.in_(ids)))
-    return sa.or_(sa.false(), *steps)
 
 
 def _stood(campaign: Campaign, at: datetime) -> sa.ColumnElement[int]:

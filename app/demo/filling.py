@@ -90,7 +90,7 @@ class Year:
         with clock.at(at):
             with self.database.write() as session:
                 self._happen(session, due, at)
-            ticking.tick(self.database, at)
+            ticking.tick(self.database, at, late_after=None)  # a beat may be days
             with self.database.write() as session:
                 self._pass_time(session, at)
             self._send(at)

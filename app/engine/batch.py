@@ -33,6 +33,7 @@ rows = sa.Table(
     sa.Column("entered_at", Instant, nullable=False),
     sa.Column("arrived_at", Instant, nullable=False),
     sa.Column("due_at", Instant),
+    sa.Column("was_due_at", Instant),  # when it was claimed: how late the engine is
     sa.Column("held", sa.BigInteger, nullable=False),
     sa.Column("tries", sa.BigInteger, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # moving, resting, or how it ended

@@ -24,13 +24,13 @@ def look(session: Session, version: Published, touched: sa.Select[Any], seen: sa
     spec = version.flow.spec
     count = 0
     if spec.on_unsubscribe == "exit":
-        count += end(session, _inside(version, _unsubscribed(seen, spec.topic)), "exited", "unsubscribed", now)
+        count += end(session, _unsubscribed(version, seen), "exited", "unsubscribed", now)
     for reason, leads in _asked_out(session, seen, version.campaign_key):
         count += end(session, _inside(version, leads), "exited", reason, now)
     for rule, reason in _exits(version.flow):
         count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
     for goal in version.flow.goals:
-        count += _pull(session, goal.id, _matching(session, version, _rule(goal), touched, now), now)
+        count += _pull(session, goal, _reaching(session, version, goal, touched, now), now)
     return count
 
 
@@ -43,7 +43,7 @@ def look_again(session: Session, version: Published, *, now: datetime) -> int:
             count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
     for goal in version.flow.goals:
         if ruling.drifts(_rule(goal)):
-            count += _pull(session, goal.id, _matching(session, version, _rule(goal), touched, now), now)
+            count += _pull(session, goal, _reaching(session, version, goal, touched, now), now)
     return count
 
 
@@ -54,7 +54,7 @@ def look_at_all(session: Session, version: Published, *, now: datetime) -> int:
     for rule, reason in _exits(version.flow):
         count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
     for goal in version.flow.goals:
-        count += _pull(session, goal.id, _matching(session, version, _rule(goal), touched, now), now)
+        count += _pull(session, goal, _reaching(session, version, goal, touched, now), now)
     return count
 
 
@@ -123,11 +123,15 @@ def _asked_out(session: Session, seen: sa.Table, campaign_key: str) -> list[tupl
     return [(str(each)[:200], sa.select(seen.c.lead_id).where(asked, reason == each)) for each in reasons]
 
 
-def _unsubscribed(seen: sa.Table, topic: str | None) -> sa.Select[Any]:
-    subjects = ["*"] if topic is None else ["*", topic]
-    left = sa.and_(seen.c.kind == "consent_withdrawn", seen.c.subject.in_(subjects))
+def _unsubscribed(version: Published, seen: sa.Table) -> sa.ColumnElement[bool]:
+    """Passages whose lead left the topic, bounced or complained while inside, not before it came (SEMANTICS 22)."""
+    topic = version.flow.spec.topic
+    left = sa.and_(seen.c.kind == "consent_withdrawn", seen.c.subject.in_(["*"] if topic is None else ["*", topic]))
     hard = sa.and_(seen.c.kind == "email_bounced", seen.c.props["type"].as_string() == "hard")
-    return sa.select(seen.c.lead_id).where(sa.or_(left, hard, seen.c.kind == "email_complained"))
+    gone = sa.select(seen.c.lead_id).where(sa.or_(left, hard, seen.c.kind == "email_complained"))
+    here = Enrollment.__table__
+    inside = gone.where(seen.c.lead_id == here.c.lead_id, seen.c.at >= here.c.entered_at).correlate(here)
+    return sa.and_(_inside(version, gone), inside.exists())
 
 
 def _matching(
@@ -146,23 +150,38 @@ def _matching(
     return Enrollment.id.in_(found)
 
 
+def _reaching(
+    session: Session, version: Published, goal: Step, touched: sa.Select[Any], now: datetime
+) -> sa.ColumnElement[bool]:
+    """Passages that have reached a goal, but for those about to be counted at another: one after the other."""
+    others = [other.id for other in version.flow.goals if other.id != goal.id]
+    free = sa.or_(Enrollment.step.not_in(others), Enrollment.due_at.is_(None), Enrollment.due_at > now)
+    return sa.and_(_matching(session, version, _rule(goal), touched, now), free)
+
+
 def _inside(version: Published, leads: sa.Select[Any]) -> sa.ColumnElement[bool]:
     return sa.and_(Enrollment.lead_id.in_(leads), Enrollment.version_id == version.id)
 
 
-def end(session: Session, which: sa.ColumnElement[bool], state: str, reason: str, now: datetime) -> int:
-    """End the active passages that satisfy a condition, wherever they stand; how many."""
+def end(
+    session: Session, which: sa.ColumnElement[bool], state: str, reason: str, now: datetime, note: str | None = None
+) -> int:
+    """End the active passages that satisfy a condition, wherever they stand; how many. The journal says `note`."""
     prepare(session)
     count = claiming.claim_where(session, which)
     if count:
-        note = db.json_object("note", reason)
-        session.execute(sa.update(rows).values(state=state, reason=reason, port="end", why=note, withdraws=True))
+        why = db.json_object("note", note or reason)
+        session.execute(sa.update(rows).values(state=state, reason=reason, port="end", why=why, withdraws=True))
         _journal_and_put_back(session, now)
     return count
 
 
-def _pull(session: Session, goal_id: str, reached: sa.ColumnElement[bool], now: datetime) -> int:
-    """Bring leads forward to a goal they have reached; each enrollment counts once."""
+def _pull(session: Session, goal: Step, reached: sa.ColumnElement[bool], now: datetime) -> int:
+    """Bring leads forward to a goal they have reached; each enrollment counts once.
+
+    Also one that is paused by hand (SEMANTICS 26): it converts if the goal is its end, else it stands there, paused.
+    """
+    goal_id, ends = goal.id, getattr(goal.settings, "then", "end") == "end"
     prepare(session)
     waiting = sa.and_(reached, ~_been(Enrollment.__table__.c.id, goal_id), Enrollment.step != goal_id)
     count = claiming.claim_where(session, waiting)
@@ -182,7 +201,7 @@ def _pull(session: Session, goal_id: str, reached: sa.ColumnElement[bool], now: 
     session.execute(
         sa.update(Enrollment)
         .where(here, Enrollment.state == "active")
-        .values(due_at=now)
+        .values({"due_at": now} | ({"paused_at": None} if ends else {}))
         .execution_options(synchronize_session=False)
     )
     return count

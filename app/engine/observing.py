@@ -171,6 +171,7 @@ def _made_due(version_id: int, step_id: str, leads: sa.Select[Any], now: datetim
             Enrollment.version_id == version_id,
             Enrollment.step == step_id,
             Enrollment.state == sa.literal_column("'active'"),
+            Enrollment.paused_at.is_(None),
         )
         .where(sa.or_(Enrollment.due_at.is_(None), Enrollment.due_at > now))
         .values(due_at=now)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from app import clock
 from app.db import Database
-from app.engine import claiming, drifting, isolating, leaving, observing, running
+from app.engine import belated, claiming, drifting, isolating, leaving, observing, running, timing
 from app.engine.batch import prepare
 
 BATCH = 5_000  # leads or events in one transaction; locks stay short on SQLite, statements stay few
@@ -33,19 +33,28 @@ class TickReport:
     batches: int = 0
 
 
-def tick(database: Database, now: datetime, *, batch: int = BATCH, confirm: Confirm = everything) -> TickReport:
+def tick(
+    database: Database,
+    now: datetime,
+    *,
+    batch: int = BATCH,
+    confirm: Confirm = everything,
+    late_after: timedelta | None = belated.LATE_AFTER,
+) -> TickReport:
     """Do all that is due at `now`; running it again at the same time does nothing.
 
-    `confirm` is asked first in every transaction that moves leads, which buckets are still ours.
+    `confirm` is asked first in every transaction that moves leads, which buckets are still ours. Mail of leads that were
+    due longer ago than `late_after` is held for a person; None: never.
     """
     report = TickReport()
     with clock.at(now):
         with database.write() as session:
             drifting.look(session, now=now)
+            timing.look(session, now=now)
         for _ in range(ROUNDS):
             before = report
             report = _observe_all(database, now, batch, report)
-            report = _move_all(database, now, batch, confirm, report)
+            report = _move_all(database, now, batch, confirm, late_after, report)
             if report == before:
                 break
         with database.write() as session:
@@ -62,7 +71,14 @@ def _observe_all(database: Database, now: datetime, batch: int, report: TickRepo
             return report
 
 
-def _move_all(database: Database, now: datetime, batch: int, confirm: Confirm, report: TickReport) -> TickReport:
+def _move_all(
+    database: Database,
+    now: datetime,
+    batch: int,
+    confirm: Confirm,
+    late_after: timedelta | None,
+    report: TickReport,
+) -> TickReport:
     while True:
         with database.write() as session:
             buckets = confirm(session)
@@ -74,6 +90,8 @@ def _move_all(database: Database, now: datetime, batch: int, confirm: Confirm, r
             if count:
                 claiming.put_back(session, now=now)
                 leaving.record(session, now)
+                if late_after is not None:
+                    belated.hold(session, now=now, after=late_after)
         if count:
             report = replace(report, moved=report.moved + count, runs=report.runs + runs, batches=report.batches + 1)
         if count < batch:

@@ -74,6 +74,7 @@ def unmerge(session: Session, merge_id: int, *, at: datetime) -> Merge:
         _move_back(session, table(name), ids, done)
     _put_back(session, done, at)
     done.undone_at = at
+    recording.record(session, kind="unmerged", identity_id=done.survivor_id, at=at, props={"lead": merged.id})
     session.flush()
     return done
 

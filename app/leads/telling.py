@@ -27,10 +27,10 @@ STORIES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Mail",
         ("email_sent", "email_opened", "email_clicked", "email_bounced", "email_complained", "email_replied", "consent_given", "consent_withdrawn"),
     ),
-    "campaigns": ("Campaigns", ("campaign_entered", "campaign_left", "campaign_requested", "goal_reached", "segment_joined", "segment_left")),
+    "campaigns": ("Campaigns", ("campaign_entered", "campaign_left", "campaign_requested", "passage_paused", "passage_resumed", "passage_moved", "passage_removed", "goal_reached", "segment_joined", "segment_left")),
     "score": ("Score and stage", ("score_changed", "grade_changed", "stage_changed")),
     "sales": ("Sales", ("handoff_created", "handoff_accepted", "handoff_rejected", "handoff_recycled", "handoff_reopened", "lead_came_back", "task_done")),
-    "changes": ("Changes", ("lead_created", "field_changed", "tag_added", "tag_removed", "note_added", "merged")),
+    "changes": ("Changes", ("lead_created", "field_changed", "tag_added", "tag_removed", "note_added", "merged", "unmerged")),
 }  # fmt: skip
 VISITS = ("page_viewed", "time_spent", "file_downloaded")
 
@@ -177,6 +177,12 @@ def _reason(event: Row, words: Words) -> str:
     return reason[:1].upper() + reason[1:]
 
 
+def _by_whom(event: Row, words: Words) -> str:
+    """The reason a person gave, and who gave it."""
+    by = str(event.props.get("by") or "")
+    return _reason(event, words) + (f" ({by})" if by else "")
+
+
 def _seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
@@ -210,6 +216,10 @@ TELLINGS: dict[str, Telling] = {
     "segment_left": Telling("users-minus", "gray", _quoted("Left the segment", "segment"), subject="segment"),
     "campaign_entered": Telling("affiliate", "orange", _quoted("Entered", "campaign"), _reason, subject="campaign"),
     "campaign_left": Telling("affiliate", "gray", _left, _reason, subject="campaign"),
+    "passage_paused": Telling("player-pause", "yellow", _quoted("Paused in", "campaign"), _by_whom, subject="campaign"),
+    "passage_resumed": Telling("player-play", "green", _quoted("Goes on in", "campaign"), _by_whom, subject="campaign"),
+    "passage_moved": Telling("affiliate", "blue", _quoted("Moved within", "campaign"), _by_whom, subject="campaign"),
+    "passage_removed": Telling("affiliate", "gray", _quoted("Taken out of", "campaign"), _by_whom, subject="campaign"),
     "campaign_requested": Telling("affiliate", "gray", _quoted("Was added by hand to", "campaign"), _reason, subject="campaign"),
     "campaign_exit_requested": Telling("affiliate", "gray", _quoted("Was taken out of", "campaign"), _reason, subject="campaign"),
     "goal_reached": Telling("target-arrow", "green", _quoted("Reached the goal of", "campaign"), subject="campaign"),
@@ -221,6 +231,7 @@ TELLINGS: dict[str, Telling] = {
     "lead_came_back": Telling("calendar-event", "orange", _said("The come-back date arrived")),
     "task_done": Telling("checklist", "green", lambda e, w: f"Done: {e.subject}", _prop("outcome")),
     "merged": Telling("arrow-merge", "gray", _said("Merged with another record of the same person")),
+    "unmerged": Telling("arrow-merge", "gray", _said("Taken apart from a record that was merged into it")),
 }  # fmt: skip
 
 

@@ -37,6 +37,10 @@ EVENT_KINDS: dict[str, str] = {
     "segment_left": "segment key",
     "campaign_entered": "campaign key",
     "campaign_left": "campaign key",  # props: state, reason
+    "passage_paused": "campaign key",  # by hand; props: reason, by
+    "passage_resumed": "campaign key",
+    "passage_moved": "campaign key",  # props: reason, by, step
+    "passage_removed": "campaign key",
     "goal_reached": "campaign key",
     "campaign_requested": "campaign key",  # somebody asked, by hand, file or API, that the lead enter
     "campaign_exit_requested": "campaign key",  # another campaign asked that the lead leave; props: reason
@@ -48,6 +52,7 @@ EVENT_KINDS: dict[str, str] = {
     "lead_came_back": "route",  # the come-back date of a recycled lead has arrived
     "task_done": "title",
     "merged": "",
+    "unmerged": "",  # props: lead
 }
 
 # What a person does, as far as we can see it: these say when a lead was last seen.

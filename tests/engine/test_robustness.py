@@ -12,6 +12,7 @@ from app.engine import entering, observing, versions
 from app.engine.models import Campaign, Enrollment, Version
 from app.leads import erasing, merging, updating
 from app.outbox import Message
+from app.tracking import recording
 from tests import factories
 from tests.conftest import NOW
 from tests.engine.test_flows import DAY, GOAL, HOUR, MAIL, TAGGED, WAIT, World
@@ -223,6 +224,58 @@ def test_rule_27_merged_records_that_matched_alike_at_publishing_leave_nobody_be
             merging.merge(session, world.leads[0], other, user_id=None, at=NOW)
     world.settle(NOW)
     assert sorted(state for state, _ in world.where()) == ["active", "merged", "merged"]
+
+
+@pytest.mark.parametrize("survivor", [0, 1])
+def test_rule_27_taken_apart_each_has_its_passage_again(database: Database, survivor: int) -> None:
+    world = World(database, factories.flow(MAIL, WAIT, {"kind": "send_email", "settings": {"mail": "again"}}), count=2)
+    with database.write() as session:
+        factories.mail(session, "again")
+    for lead, at in ((0, NOW), (1, NOW + HOUR)):
+        with database.write() as session:
+            factories.request(session, world.campaign, [world.leads[lead]], at=at)
+        world.settle(at)
+    asked = sa.select(Enrollment.lead_id, Enrollment.bucket, Enrollment.state, Enrollment.step, Enrollment.due_at)
+    with database.read() as session:
+        before = sorted(tuple(row) for row in session.execute(asked))
+    with database.write() as session:
+        pair = (world.leads[survivor], world.leads[1 - survivor])
+        done = merging.merge(session, *pair, user_id=None, at=NOW + 2 * HOUR).id
+    world.settle(NOW + 2 * HOUR)
+    assert sorted(state for state, _ in world.where()) == ["active", "merged"]
+
+    with database.write() as session:
+        merging.unmerge(session, done, at=NOW + 3 * HOUR)
+    world.settle(NOW + 3 * HOUR)
+
+    with database.read() as session:
+        assert sorted(tuple(row) for row in session.execute(asked)) == before
+    world.settle(NOW + 3 * DAY)
+    assert [state for state, _ in world.where()] == ["completed"] * 2
+    with database.read() as session:
+        owners = session.execute(sa.select(Message.lead_id, Message.step)).all()
+    assert sorted(tuple(row) for row in owners) == sorted((lead, step) for lead in world.leads for step in ("s1", "s3"))
+
+
+def test_rule_27_no_mail_that_either_had_is_sent_again(database: Database) -> None:
+    world = World(database, factories.flow(WAIT, MAIL), count=2)
+    with database.write() as session:
+        factories.request(session, world.campaign, [world.leads[1]])
+    world.settle(NOW)
+    world.settle(NOW + 2 * DAY)
+    with database.write() as session:  # the other record had it, and has completed the campaign
+        message = session.scalars(sa.select(Message)).one()
+        message.state, message.finished_at = "sent", NOW + 2 * DAY
+        values = {"kind": "email_sent", "identity_id": world.leads[1], "subject": "welcome", "message_id": message.id}
+        recording.record(session, at=NOW + 2 * DAY, **values)
+        factories.request(session, world.campaign, [world.leads[0]], at=NOW + 2 * DAY)
+    world.settle(NOW + 2 * DAY)
+    with database.write() as session:
+        merging.merge(session, world.leads[0], world.leads[1], user_id=None, at=NOW + 3 * DAY)
+    world.settle(NOW + 3 * DAY)
+    world.settle(NOW + 4 * DAY)
+    found = sorted((state, reason) for _, state, reason in world.messages())
+    assert found == [("not_sent", "duplicate"), ("sent", None)]
 
 
 def test_rule_28_an_erased_lead_is_inside_no_campaign(database: Database) -> None:
