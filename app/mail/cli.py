@@ -8,7 +8,7 @@ import socket
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 import sqlalchemy as sa
@@ -16,10 +16,12 @@ from flask import current_app
 
 from app import clock, web
 from app.cli import database, instant, json_option, refuse, say
-from app.mail import delivering, documents, mailboxes, publishing
+from app.mail import delivering, documents, feedback, mailboxes, publishing, returning
 from app.mail.mailboxes import Letter
 from app.mail.models import Mail, MailVersion
 from app.mail.transporttype import BadMailUrl
+
+MOST_BYTES = 100_000_000  # of an mbox taken at once
 
 
 @click.command()
@@ -148,4 +150,29 @@ def publish_mail(key: str, as_json: bool) -> None:
     say(data, as_json, f"{key} is published as version {data['version']}.")
 
 
-commands = (send, mailbox, mails)
+@click.group("mail")
+def mail_group() -> None:
+    """What comes back to the mail we sent."""
+
+
+@mail_group.command("feedback")
+@click.argument("files", nargs=-1, required=True, type=click.File("rb"))
+@json_option
+def take_feedback(files: tuple[BinaryIO, ...], as_json: bool) -> None:
+    """Act on bounces, complaints and replies: each of FILES is one mail as it came in, or an mbox; - reads from a pipe."""
+    told, wrong = [], []
+    for file in files:
+        for data in returning.letters(file.read(MOST_BYTES)):
+            try:
+                with database().write() as session:
+                    found = returning.take(session, data, at=clock.now())
+                told.append({"kind": found.kind, "message": found.message_id, "detail": found.detail})
+            except feedback.NotFeedback as error:
+                wrong.append(str(error))
+    if not told and len(wrong) == 1:
+        refuse(wrong[0])
+    lines = [f"Message {each['message']}: {returning.WORDS[str(each['kind'])]}" for each in told] + wrong
+    say({"taken": told, "not_taken": wrong}, as_json, "\n".join(lines))
+
+
+commands = (send, mailbox, mails, mail_group)

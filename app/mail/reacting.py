@@ -103,7 +103,7 @@ def _record(
     props: dict[str, Any],
 ) -> None:
     mail_key = session.scalar(sa.select(Mail.key).where(Mail.id == message.mail_id)) or ""
-    _arrived_after_all(session, message, mail_key, at)
+    arrived_after_all(session, message, mail_key, at)
     recording.record(
         session,
         kind=kind,
@@ -118,7 +118,7 @@ def _record(
     )
 
 
-def _arrived_after_all(session: Session, message: Message, mail_key: str, at: datetime) -> None:
+def arrived_after_all(session: Session, message: Message, mail_key: str, at: datetime) -> None:
     """A mail in doubt that is opened or clicked has arrived."""
     statement = (
         sa.update(Message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,6 +121,11 @@ def _of_list(facts: Facts, domain: str) -> list[tuple[str, str]]:
         ("Feedback-ID", f"{facts.feedback}:marketing:trellis"),
         ("Auto-Submitted", "no"),
     ]
+
+
+def is_ours(message_id: int, secret: str) -> bool:
+    """Whether these are the two halves of a Message-ID we wrote."""
+    return message_id < 1 << 63 and hmac.compare_digest(secret, _secret(message_id))
 
 
 def _secret(message_id: int) -> str:

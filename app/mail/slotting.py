@@ -62,7 +62,7 @@ class Room:
     def _free_at(self, owed: sa.FromClause, at: datetime, terms: Terms) -> Value:
         """When to look for a slot again: when one gets free, at the latest when the mail is stale."""
         if not self.caps:
-            return owed.c.leaves_at  # type: ignore[no-any-return]
+            return owed.c.leaves_at
         soon = sa.literal(at + SOON, Instant)
         free = capping.first(
             [capping.free_at(cap, owed.c[f"since{i}"], owed.c[f"end{i}"]) for i, cap in enumerate(self.caps)]
