@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -46,10 +46,13 @@ def due(settings: MailIgnored, span: Span) -> sa.Select[Any] | None:
         return _sent(settings, span, sent, after, until)
     # where the clocks have changed since then, so many days are an hour longer or shorter
     leads = db.table("leads")
-    lives = sa.select(apart.c.after, apart.c.until).join(leads, leads.c.id == sent.c.lead_id)
-    lives = lives.where(apart.c.zone == span.zone_of(leads)).correlate(sent)
-    from_ = sa.func.coalesce(lives.with_only_columns(apart.c.after).scalar_subquery(), sa.literal(after, db.Instant()))
-    to = sa.func.coalesce(lives.with_only_columns(apart.c.until).scalar_subquery(), sa.literal(until, db.Instant()))
+    lives = sa.and_(leads.c.id == sent.c.lead_id, apart.c.zone == span.zone_of(leads))
+
+    def there(usual: datetime, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        own = sa.select(column).select_from(apart, leads).where(lives).correlate(sent).scalar_subquery()
+        return sa.func.coalesce(own, sa.literal(usual, db.Instant()))
+
+    from_, to = there(after, apart.c.after), there(until, apart.c.until)
     day = timedelta(days=1)
     return _sent(settings, span, sent, from_, to).where(sent.c.at > after - day, sent.c.at <= until + day)
 
