@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from app.db import Database
+from app.db import Database, Key, rows_of
 from app.engine.explaining import why
 from app.engine.models import Campaign
 from app.engine.ticking import tick
+from app.leads import merging, tagging
+from app.leads.creating import create_many
 from app.leads.models import Lead
-from app.mail import delivering, links
+from app.mail import delivering, links, queueing, resolving
 from app.mail.queries import reason as sentence
 from app.outbox import Message
-from app.preferences import consenting, limiting
+from app.preferences import consenting, limiting, suppressing
+from app.preferences.limits import Limits, Turn
+from app.preferences.models import Subscription
+from app.tracking.models import Event
 from tests import factories
 from tests.conftest import NOW
 from tests.mail.test_delivering import Wire
@@ -249,34 +253,22 @@ def test_rule_20_lifting_a_cap_lets_go_what_it_held(house: House) -> None:
 
 
 def test_rule_20_many_leads_are_decided_in_as_many_statements_as_few(sqlite_database: Database) -> None:
+    with sqlite_database.write() as session:
+        factories.topic(session)
+        factories.mail(session)
+        limiting.add_cap(session, most=1, period="week", at=NOW)
+        limiting.add_window(session, weekdays=range(7), opens="08:00", closes="20:00", at=NOW)
     counts = []
     for size in (1, 40):
+        seen: list[str] = []
         with sqlite_database.write() as session:
-            if size == 1:
-                factories.topic(session)
-                factories.mail(session)
-                limiting.add_cap(session, most=1, period="week", at=NOW)
-                limiting.add_window(session, weekdays=range(7), opens="08:00", closes="20:00", at=NOW)
             people = [{"email": f"{size}-{n}@example.com"} for n in range(size)]
-            from app.leads.creating import create_many
-
-            ids = create_many(session, people, source="Test", at=NOW)
-            seen: list[str] = []
-            listener: Callable[..., None] = lambda *a, into=seen: into.append(a[2])  # noqa: E731
-            source = sa.select(
-                factories.rows(ids).c.id.label("lead_id"),
-                factories.rows(ids).c.id.label("enrollment_id"),
-            ).subquery()
-            from app.mail import queueing
-            from app.db import Key, rows_of
-
-            rows = [[i, i + 1000, 1, 7, "s1"] for i in ids]
-            source = rows_of(
+            rows = [[i, i, 1, 7, "s1"] for i in create_many(session, people, source="Test", at=NOW)]
+            visits = rows_of(
                 rows, lead_id=Key, enrollment_id=Key, visit=sa.BigInteger(), campaign_id=Key, step=sa.String()
             )
-            sa.event.listen(sqlite_database.writer, "before_cursor_execute", listener)
-            queueing.queue_for(session, source, mail_key="welcome", at=NOW)
-            sa.event.remove(sqlite_database.writer, "before_cursor_execute", listener)
+            sa.event.listen(session.get_bind(), "before_cursor_execute", lambda *a, into=seen: into.append(a[2]))
+            queueing.queue_for(session, visits, mail_key="welcome", at=NOW)
             counts.append(len(seen))
     assert counts[0] == counts[1]
 
@@ -296,14 +288,18 @@ def test_rule_21_quiet_hours_hold_a_mail_to_the_opening_where_the_lead_lives(dat
 
 
 def test_rule_21_a_zone_is_worked_out_once_however_many_live_there(database: Database, monkeypatch: Any) -> None:
-    from app.preferences.limits import Limits
+    house, turn = House(database, count=30, zone="Asia/Tokyo"), Limits.turn
+    asked: list[str | None] = []
 
-    house, asked, turn = House(database, count=30, zone="Asia/Tokyo"), [], Limits.turn
-    monkeypatch.setattr(Limits, "turn", lambda self, *a, **k: asked.append(a) or turn(self, *a, **k))
+    def counted(self: Limits, zone_name: str | None, *given: Any, **more: Any) -> Turn:
+        asked.append(zone_name)
+        return turn(self, zone_name, *given, **more)
+
+    monkeypatch.setattr(Limits, "turn", counted)
     house.campaign("one")
     house.hours("08:00", "20:00")
     house.enter("one", at=at_clock("2026-03-02T12:00Z"))
-    assert len(asked) == 1
+    assert asked == ["Asia/Tokyo"]
     assert house.mails()["one"] == [("held", "quiet_hours")] * 30
 
 
@@ -381,3 +377,90 @@ def test_rule_19_a_new_passage_brings_the_mail_again_unless_never(house: House) 
     house.send()
     house.enter("birthday", "once", at=NOW + 365 * DAY)
     assert house.mails() == {"birthday": [SENT, READY], "once": [SENT, ("not_sent", "duplicate")]}
+
+
+def test_rule_27_no_mail_that_either_half_of_a_merge_had_is_repeated(database: Database) -> None:
+    house = House(database, count=2)
+    with database.write() as session:
+        factories.mail(session, "welcome")
+        wait = {"kind": "wait", "settings": {"amount": 2, "unit": "days"}}
+        mail = {"kind": "send_email", "settings": {"mail": "welcome"}}
+        house.campaigns["c"] = factories.campaign(
+            session, factories.flow(wait, mail, re_entry={"mode": "after_exit"}), "c"
+        )
+        factories.request(session, house.campaigns["c"], house.leads[:1], at=NOW)
+    for days in range(3):
+        tick(database, NOW + days * DAY)
+    house.send(NOW + 2 * DAY)
+    with database.write() as session:
+        factories.request(session, house.campaigns["c"], house.leads[1:], at=NOW + 3 * DAY)
+    tick(database, NOW + 3 * DAY)
+    with database.write() as session:
+        merging.merge(session, house.leads[1], house.leads[0], user_id=None, at=NOW + 4 * DAY)
+    tick(database, NOW + 4 * DAY)
+    tick(database, NOW + 5 * DAY)
+    assert house.mails()["c"] == [SENT, ("not_sent", "duplicate")]
+
+
+def test_rule_10_and_19_a_goal_reached_in_the_transaction_that_queues_withdraws_the_mail(database: Database) -> None:
+    house = House(database)
+    with database.write() as session:
+        tagging.ensure(session, "customer")
+        factories.mail(session, "welcome")
+        mail = {"kind": "send_email", "settings": {"mail": "welcome"}}
+        wait = {"kind": "wait", "settings": {"amount": 2, "unit": "days"}}
+        goal = {"kind": "goal", "settings": {"rule": {"rule": "tag", "tag": "customer"}}}
+        house.campaigns["c"] = factories.campaign(session, factories.flow(wait, mail, wait, goal), "c")
+    house.enter("c")
+    with database.write() as session:
+        tagging.add(session, sa.select(factories.rows(house.leads).c.id), "customer", at=NOW)
+        session.execute(sa.update(Event).values(is_new=False))  # the tick has not heard of it otherwise
+    tick(database, NOW + 2 * DAY)
+    assert house.mails() == {}
+
+
+def test_rule_19_every_reason_occurs_and_a_permanent_one_is_never_tried_again(database: Database) -> None:
+    house = House(database, count=8)
+    no_address, no_consent, out, topic_out, bounced, complained, resting, fine = house.leads
+    with database.write() as session:
+        session.execute(sa.update(Lead).where(Lead.id == no_address).values(canonical_email=None, email=None))
+        session.execute(sa.delete(Subscription).where(Subscription.lead_id == no_consent))
+        consenting.withdraw(session, one(out), None, source="Page", at=NOW)
+        consenting.withdraw(session, one(topic_out), "news", source="Page", at=NOW)
+        suppressing.suppress(session, "lead5@example.com", "bounce", "", NOW)
+        suppressing.suppress(session, "lead6@example.com", "complaint", "", NOW)
+        consenting.pause(session, resting, NOW + DAY, at=NOW)
+    tick(database, NOW)
+    house.campaign("c")
+    house.enter("c")
+    made = dict(zip(house.leads, house.mails()["c"], strict=True))
+    assert made == {
+        no_address: ("not_sent", "no_address"),
+        no_consent: ("not_sent", "no_consent"),
+        out: ("not_sent", "unsubscribed"),
+        topic_out: ("not_sent", "unsubscribed"),
+        bounced: ("not_sent", "suppressed"),
+        complained: ("not_sent", "suppressed"),
+        resting: ("not_sent", "paused_by_lead"),
+        fine: READY,
+    }
+    with database.write() as session:
+        assert resolving.try_again(session, Message.state == "not_sent", at=NOW) == 0
+        session.execute(sa.update(Campaign).values(state="paused"))
+    house.send()
+    assert house.mails()["c"][7] == ("held", "campaign_paused")
+
+
+def test_rule_22_unsubscribing_between_queueing_and_sending_cancels_at_once(house: House) -> None:
+    house.campaign("held")
+    house.campaign("ready", quiet_hours="ignore")
+    house.hours("20:00", "21:00")
+    house.enter("held", "ready")
+    assert house.mails() == {"held": [("held", "quiet_hours")], "ready": [READY]}
+    with house.database.write() as session:
+        consenting.withdraw(session, one(house.leads[0]), "news", source="One-click unsubscribe", at=NOW)
+    assert house.mails() == {"held": [("cancelled", "unsubscribed")], "ready": [("cancelled", "unsubscribed")]}
+
+
+def one(lead_id: int) -> sa.Select[Any]:
+    return sa.select(Lead.id).where(Lead.id == lead_id)
