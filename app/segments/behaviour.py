@@ -58,14 +58,14 @@ def seen(settings: Behaving, ctx: RuleContext, conditions: Conditions) -> sa.Col
     """Leads with (or without) at least so many such events in the period."""
     events, owners, source = _log()
     since = _since(settings, ctx)
-    where = [events.c.agent != "machine", *conditions(events)]
+    where = [events.c.agent != "machine", events.c.at <= ctx.now, *conditions(events)]
     if settings.when == "mail" and since is None:
         source, sent = _joined_with_sending(source, owners, settings.after)
         where.append(events.c.at >= sent.c.at)
     elif settings.when != "ever":
         if since is None:
             return sa.false()  # nobody can be asked what happened since a moment that does not exist here
-        where.append(events.c.at >= since)
+        where.append(_from(settings, events, since))
     if isinstance(since, sa.ColumnElement):
         return _each(settings, ctx, source, owners, where)
     return _all_at_once(settings, ctx, source, owners, where)
@@ -81,6 +81,12 @@ def _since(settings: Behaving, ctx: RuleContext) -> sa.ColumnElement[Any] | date
     if settings.when == "within":
         return ctx.now - timedelta(days=settings.days)
     return ctx.since.get(f"mail:{settings.after}" if settings.when == "mail" else settings.when)
+
+
+def _from(settings: Behaving, events: Events, since: sa.ColumnElement[Any] | datetime) -> sa.ColumnElement[bool]:
+    """What let the lead in, or came with its arrival, is no answer to it: from there on means after it."""
+    at: sa.ColumnElement[Any] = events.c.at
+    return at > since if settings.when in ("arrival", "entry") else at >= since
 
 
 def _joined_with_sending(source: sa.FromClause, owners: Any, mail: str) -> tuple[sa.FromClause, sa.Subquery]:
@@ -137,9 +143,10 @@ def counted(settings: Behaving, ctx: RuleContext, conditions: Conditions) -> sa.
     """How often, per lead: what the journal notes about the decision."""
     events, owners, source = _log()
     since = _since(settings, ctx)
-    where = [events.c.agent != "machine", owners.c.lead_id == ctx.leads.c.id, *conditions(events)]
+    where = [events.c.agent != "machine", events.c.at <= ctx.now, owners.c.lead_id == ctx.leads.c.id]
+    where += conditions(events)
     if since is not None and settings.when != "ever":
-        where.append(events.c.at >= since)
+        where.append(_from(settings, events, since))
     count = sa.select(sa.func.count()).select_from(source).where(*where)
     return count.correlate_except(source).scalar_subquery()
 

@@ -138,8 +138,8 @@ def _happened(batch: Batch, settings: WaitForEvent, events: sa.FromClause) -> li
         of_mail = sa.and_(sent.c.kind == "email_sent", sent.c.subject == settings.after, sent.c.at <= batch.now)
         since = sa.select(sa.func.max(sent.c.at)).where(sent.c.lead_id == rows.c.lead_id, of_mail)
         found.append(events.c.at >= since.correlate(rows).scalar_subquery())
-    elif settings.look_back != "ever":
-        found.append(events.c.at >= (rows.c.arrived_at if settings.look_back == "arrival" else rows.c.entered_at))
+    elif settings.look_back != "ever":  # what let the lead in, or came with its arrival, is no answer to it
+        found.append(events.c.at > (rows.c.arrived_at if settings.look_back == "arrival" else rows.c.entered_at))
     return found
 
 
