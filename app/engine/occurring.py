@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
+from app.segments import comparing
 from app.segments.ruletype import Names
 
 CHOICES = (
@@ -23,16 +24,17 @@ CHOICES = (
     ("custom", "does something of your own"),
 )
 
+PATHS = ("page_viewed", "file_downloaded")  # with or without the last slash
+
 
 def of(kind: str, subject: str, events: sa.FromClause) -> sa.ColumnElement[bool]:
-    """Whether an event is of that kind and subject; an empty subject means any, * stands for anything."""
+    """Whether an event is of that kind and subject; an empty subject means any, * stands for anything, letters count."""
     is_kind = events.c.kind == kind
     if not subject:
         return is_kind
-    if "*" not in subject:
-        return sa.and_(is_kind, events.c.subject == subject)
-    escaped = subject.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
-    return sa.and_(is_kind, events.c.subject.like(escaped, escape="\\"))
+    if "*" in subject or kind in PATHS:
+        return sa.and_(is_kind, comparing.path(events.c.subject, subject))
+    return sa.and_(is_kind, events.c.subject == subject)
 
 
 def called(subject: str, names: Names) -> str:
