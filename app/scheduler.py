@@ -70,6 +70,7 @@ class Clockwork:
     def stop(self) -> None:
         if self._beats.running:
             self._beats.shutdown(wait=True)
+        delivering.close()
         try:
             self.share.leave()
         except sa.exc.DBAPIError:

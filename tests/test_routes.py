@@ -37,6 +37,7 @@ PUBLIC = {
     "capture_public.landing_page",
     "capture_public.submit",
     "capture_public.thanks",
+    "engine.metrics",  # decides itself: this machine, or an administrator's token
     "favicon",
     "mail_recipients.click",
     "mail_recipients.in_browser",
@@ -95,6 +96,7 @@ ADMINISTRATOR_ONLY = {
     "accounts.reset_password",
     "accounts.user",
     "accounts.users",
+    "engine.index",
 }
 EDITORS_LOOK = {
     "scoring.edit_rule",

@@ -186,4 +186,6 @@ def health_command(as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+from app.engine import cli_steering as cli_steering  # noqa: E402  (it adds its commands to `flask leads`)
+
 commands: tuple[Any, ...] = (health_command, tick_command, call_command, webhooks, why_command, why_not_command)

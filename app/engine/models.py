@@ -69,6 +69,12 @@ class Enrollment(Base):
             sqlite_where=sa.text("state = 'active'"),
             postgresql_where=sa.text("state = 'active'"),
         ),
+        sa.Index(
+            "ix_enrollments_failed",
+            "campaign_id",
+            sqlite_where=sa.text("state = 'failed'"),
+            postgresql_where=sa.text("state = 'failed'"),
+        ),
         sa.Index(None, "lead_id"),
     )
 

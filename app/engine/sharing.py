@@ -20,7 +20,7 @@ PARTS = 8  # ranges of buckets; more engines than parts would find nothing to ho
 HOUSE = "house"  # the lease of whoever keeps house
 LEASE = timedelta(seconds=30)
 LONGEST = timedelta(minutes=10)  # a lease further away than this was taken before the clock stepped back
-HUNG_MS = 60_000  # PostgreSQL ends a moving transaction that says nothing for so long, so that others may take over
+HUNG_MS = "60000"  # PostgreSQL ends a moving transaction that says nothing for so long, so that others may take over
 FORGOTTEN = timedelta(days=1)
 
 LEASES: sa.Table = Lease.__table__
@@ -87,7 +87,7 @@ class Share:
         The rows of the leases stay locked until then, so nobody takes over a part that is being moved.
         """
         if not self.database.is_sqlite:
-            session.execute(sa.text(f"SET LOCAL idle_in_transaction_session_timeout = {HUNG_MS:d}"))
+            session.execute(sa.select(sa.func.set_config("idle_in_transaction_session_timeout", HUNG_MS, True)))
         return [bucket for name in sorted(self._prolong(session, parts())) for bucket in buckets_of(name)]
 
     def keeps_house(self, session: Session) -> bool:

@@ -16,7 +16,7 @@ from flask import current_app
 
 from app import clock, web
 from app.cli import database, instant, json_option, refuse, say
-from app.mail import delivering, documents, feedback, mailboxes, publishing, returning
+from app.mail import delivering, documents, feedback, halting, mailboxes, publishing, queries, returning
 from app.mail.mailboxes import Letter
 from app.mail.models import Mail, MailVersion
 from app.mail.transporttype import BadMailUrl
@@ -34,7 +34,7 @@ def send(ctx: click.Context, now: datetime | None, limit: int, as_json: bool) ->
     now = now or clock.now()
     worker = f"cli:{socket.gethostname()}:{os.getpid()}"
     try:
-        with clock.at(now):
+        with clock.at(now), delivering.closing():
             report = delivering.send(database(), web.settings(), now=now, worker=worker, limit=limit)
     except BadMailUrl as error:
         refuse(str(error))
@@ -79,6 +79,42 @@ def _of(letter: Letter) -> dict[str, Any]:
 
 def _line(letter: Letter) -> str:
     return f"{letter.id:>6}  {letter.received_at:%Y-%m-%d %H:%M}  {letter.recipient:<40}  {letter.subject}"
+
+
+@click.group()
+def outbox() -> None:
+    """What waits to leave, and the switch that stops all of it."""
+
+
+@outbox.command("pause")
+@json_option
+def pause(as_json: bool) -> None:
+    """Let no mail of the organisation leave until `flask outbox resume`; nothing is lost meanwhile."""
+    with database().write() as session:
+        changed = halting.pause(session, by="the command line", at=clock.now())
+    words = "No mail leaves from now on." if changed else "Sending was paused already."
+    say({"paused": True, "changed": changed}, as_json, words)
+
+
+@outbox.command("resume")
+@json_option
+def resume(as_json: bool) -> None:
+    """Let mail leave again."""
+    with database().write() as session:
+        changed = halting.resume(session)
+    say({"paused": False, "changed": changed}, as_json, "Mail leaves again." if changed else "Sending was not paused.")
+
+
+@outbox.command("show")
+@json_option
+def show_outbox(as_json: bool) -> None:
+    """How many mails wait, are held, failed or are in doubt."""
+    with database().read() as session:
+        halt, counts = halting.found(session), queries.counts(session)
+    paused = f"Sending is paused since {halt.paused_at:%Y-%m-%d %H:%M} by {halt.paused_by}. " if halt else ""
+    told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(counts.items()))
+    data = {"paused_at": halt.paused_at if halt else None, "paused_by": halt.paused_by if halt else None, **counts}
+    say(data, as_json, paused + (f"{told}." if told else "The outbox is empty."))
 
 
 @click.group()
@@ -175,4 +211,4 @@ def take_feedback(files: tuple[BinaryIO, ...], as_json: bool) -> None:
     say({"taken": told, "not_taken": wrong}, as_json, "\n".join(lines))
 
 
-commands = (send, mailbox, mails, mail_group)
+commands = (send, outbox, mailbox, mails, mail_group)

@@ -52,7 +52,7 @@ class Way:
         for transport in self.transports:
             transport.close()
         if self.notes is not None:
-            self.notes.close()
+            self.notes.close(keeps=bool(self.unwritten))
 
 
 def run_once(
@@ -207,6 +207,11 @@ def closing() -> Iterator[None]:
     try:
         yield
     finally:
-        for way in _kept.values():
-            way.close()
-        _kept.clear()
+        close()
+
+
+def close() -> None:
+    """Let go of connections and notes; what could not be written down is left to the notes, which then stay."""
+    for way in _kept.values():
+        way.close()
+    _kept.clear()

@@ -58,8 +58,10 @@ class Departures:
         os.ftruncate(self._file, 0)
         os.write(self._file, self._head)
 
-    def close(self) -> None:
-        self._path.unlink(missing_ok=True)
+    def close(self, *, keeps: bool = False) -> None:
+        """Let go; `keeps` leaves the notes for the next sender, since the database could not be told."""
+        if not keeps:
+            self._path.unlink(missing_ok=True)
         os.close(self._file)
 
 

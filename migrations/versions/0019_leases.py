@@ -41,9 +41,14 @@ def upgrade() -> None:
         sa.Column("paused_by", sa.String(200), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sending")),
     )
+    failed = sa.text("state = 'failed'")
+    op.create_index(
+        "ix_enrollments_failed", "enrollments", ["campaign_id"], sqlite_where=failed, postgresql_where=failed
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_enrollments_failed", table_name="enrollments")
     op.drop_table("sending")
     op.drop_table("workers")
     op.drop_table("leases")

@@ -22,6 +22,7 @@ TABS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Tracking", "tracking.settings", EDITORS),
     ("Sales team", "sales.team", EDITORS),
     ("Delivery", "mail.settings", EDITORS),
+    ("Engine and sender", "engine.index", ADMINISTRATOR),
     ("API tokens", "accounts.tokens", EVERYBODY),
     ("Audit trail", "accounts.audits", ADMINISTRATOR),
     ("Your account", "accounts.profile", EVERYBODY),

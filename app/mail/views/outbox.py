@@ -9,13 +9,14 @@ from werkzeug.wrappers import Response
 from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
-from app.mail import queries, resolving
+from app.mail import halting, queries, resolving
 from app.mail.views.rooms import blueprint
 from app.outbox import Message
 from app.web import htmx, session
 
 STATES = ("in_doubt", "failed", "deferred", "held", "ready")
 PAGE = 50
+BACK = {"/outbox", "/administration/engine"}
 
 
 @blueprint.get("/outbox")
@@ -30,6 +31,7 @@ def outbox() -> str:
         state=state,
         counts=counts,
         states=STATES,
+        halt=halting.found(session()),
         waiting=found[:PAGE],
         older=found[PAGE - 1].message.id if len(found) > PAGE and state != "ready" else None,
     )
@@ -57,6 +59,30 @@ def resend_all(state: str) -> Response:
 def abandon_all(state: str) -> Response:
     """Give up all of a state."""
     return _done(resolving.give_up(session(), _all(state), at=clock.now()), "gave up mail", state)
+
+
+@blueprint.post("/outbox/pause")
+def pause() -> Response:
+    """Let no mail of the organisation leave until somebody lets it."""
+    if halting.pause(session(), by=current_user.name or current_user.email, at=clock.now()):
+        auditing.note(session(), current_user.id, "paused all sending", "outbox", 1)
+    htmx.toast("No mail leaves from now on. It is kept, and leaves when you resume.", "warning")
+    return _back()
+
+
+@blueprint.delete("/outbox/pause")
+def resume() -> Response:
+    """Let mail leave again."""
+    if halting.resume(session()):
+        auditing.note(session(), current_user.id, "resumed all sending", "outbox", 1)
+    htmx.toast("Mail leaves again.")
+    return _back()
+
+
+def _back() -> Response:
+    """To the page the switch stood on."""
+    wanted = request.values.get("back", "")
+    return htmx.redirect(wanted if wanted in BACK else "/outbox")
 
 
 def _all(state: str) -> sa.ColumnElement[bool]:
