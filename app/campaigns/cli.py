@@ -1,4 +1,4 @@
-"""Everything the designer does without a browser: campaigns as files, checked, published, paused, and their figures."""
+"""Campaigns without a browser: as files, checked, published, and their figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import cli, clock
 from app.accounts.models import User
-from app.campaigns import checking, drafting, pausing, publishing, queries, statistics, text
+from app.campaigns import checking, drafting, publishing, queries, statistics, text
 from app.engine.graph import Problem
 from app.engine.models import Campaign
 
@@ -23,21 +23,24 @@ def campaigns() -> None:
     """Campaigns as text, published and paused."""
 
 
-def _found(session: Session, key: str) -> Campaign:
+def found(session: Session, key: str) -> Campaign:
+    """The campaign of a key, or the end with a sentence."""
     campaign = session.scalar(sa.select(Campaign).where(Campaign.key == key))
     if campaign is None:
         cli.refuse(f"There is no campaign with the key {key}; `flask campaigns list` shows them.")
     return campaign
 
 
-def _file(path: str) -> text.Text:
+def file_read(path: str) -> text.Text:
+    """A campaign file, or the end with a sentence."""
     try:
         return text.read(Path(path).read_bytes())
     except text.BadText as error:
         cli.refuse(f"{path}: {error}")
 
 
-def _said(problem: Problem) -> str:
+def said(problem: Problem) -> str:
+    """A problem as one line."""
     place = f"{problem.step}: " if problem.step else ""
     return f"{'warning' if problem.is_warning else 'error'}: {place}{problem.sentence}"
 
@@ -68,10 +71,10 @@ def list_command(state: str | None, as_json: bool) -> None:
 @cli.json_option
 def import_command(files: tuple[str, ...], publishes: bool, email: str | None, at: Any, as_json: bool) -> None:
     """Read campaign FILES: each becomes a draft, new or of the campaign with its key. All of them, or none."""
-    read = [(path, _file(path)) for path in files]
+    read = [(path, file_read(path)) for path in files]
     answers = []
     with cli.database().write() as session:
-        user_id = _user(session, email)
+        user_id = user_of(session, email)
         for path, given in read:
             try:
                 campaign, is_new = text.replace(session, given, user_id=user_id, at=at or clock.now())
@@ -89,11 +92,12 @@ def _imported(answer: dict[str, Any]) -> str:
     return f"{answer['key']}: {done}" + (f", version {answer['version']} is live." if answer["version"] else ".")
 
 
-def _user(session: Session, email: str | None) -> int | None:
+def user_of(session: Session, email: str | None) -> int | None:
+    """The id of the user with this address, or the end with a sentence."""
     if email is None:
         return None
-    found = session.scalar(sa.select(User.id).where(User.email == email.lower()))
-    return found if found is not None else cli.refuse(f"There is no user {email}; `flask users list` shows them.")
+    user_id = session.scalar(sa.select(User.id).where(User.email == email.lower()))
+    return user_id if user_id is not None else cli.refuse(f"There is no user {email}; `flask users list` shows them.")
 
 
 def _publish(session: Session, campaign: Campaign, user_id: int | None, at: Any) -> int:
@@ -109,7 +113,7 @@ def _publish(session: Session, campaign: Campaign, user_id: int | None, at: Any)
 def export_command(key: str, output: str | None, parts: bool, published: bool, as_json: bool) -> None:
     """Write the campaign KEY as text."""
     with cli.database().read() as session:
-        given = text.gather(session, _found(session, key).id, with_parts=parts, published=published)
+        given = text.gather(session, found(session, key).id, with_parts=parts, published=published)
     written = text.write(given)
     if output:
         Path(output).write_text(written, encoding="utf-8")
@@ -132,61 +136,19 @@ def lint_command(what: tuple[str, ...], as_json: bool) -> None:
 def _linted(what: str) -> dict[str, Any]:
     """A file is read with what it brings, in a transaction that is undone."""
     is_file = Path(what).is_file()
-    given = _file(what) if is_file else None
+    given = file_read(what) if is_file else None
     with cli.database().write() as session:
         try:
             if given is not None:
                 campaign = text.replace(session, given, user_id=None, at=clock.now())[0]
             else:
-                campaign = _found(session, what)
+                campaign = found(session, what)
         except (text.BadText, drafting.BadDraft) as error:
             session.rollback()
             cli.refuse(f"{what}: {error}")
-        found = checking.problems(session, drafting.get(session, campaign.id).flow)
+        problems = checking.problems(session, drafting.get(session, campaign.id).flow)
         session.rollback()
-    return {"what": what, "problems": checking.plain(found), "lines": [_said(problem) for problem in found]}
-
-
-@campaigns.command("publish")
-@click.argument("key")
-@click.option("--as", "email", help="The address of the user who publishes.")
-@AT
-@cli.json_option
-def publish_command(key: str, email: str | None, at: Any, as_json: bool) -> None:
-    """Make the draft of KEY the flow that leads enter."""
-    with cli.database().write() as session:
-        campaign = _found(session, key)
-        try:
-            version = _publish(session, campaign, _user(session, email), at)
-        except publishing.Unpublishable as error:
-            session.rollback()
-            lines = [str(error), *(_said(p) for p in error.problems if not p.is_warning)]
-            cli.refuse("\n".join(lines) if len(lines) > 2 else lines[0])
-    cli.say({"key": key, "version": version, "state": "live"}, as_json, f"{key} is live, version {version}.")
-
-
-@campaigns.command("pause")
-@click.argument("key")
-@AT
-@cli.json_option
-def pause_command(key: str, at: Any, as_json: bool) -> None:
-    """Hold everybody in KEY where they are."""
-    with cli.database().write() as session:
-        if not pausing.pause(session, _found(session, key).id, at=at or clock.now()):
-            cli.refuse(f"{key} is not live, so there is nothing to pause.")
-    cli.say({"key": key, "state": "paused"}, as_json, f"{key} is paused.")
-
-
-@campaigns.command("resume")
-@click.argument("key")
-@AT
-@cli.json_option
-def resume_command(key: str, at: Any, as_json: bool) -> None:
-    """Let everybody in KEY go on."""
-    with cli.database().write() as session:
-        if not pausing.resume(session, _found(session, key).id, at=at or clock.now()):
-            cli.refuse(f"{key} is not paused.")
-    cli.say({"key": key, "state": "live"}, as_json, f"{key} is live again.")
+    return {"what": what, "problems": checking.plain(problems), "lines": [said(problem) for problem in problems]}
 
 
 @campaigns.command("stats")
@@ -195,7 +157,7 @@ def resume_command(key: str, at: Any, as_json: bool) -> None:
 def stats_command(key: str, as_json: bool) -> None:
     """The figures of KEY: leads by state, and every step."""
     with cli.database().read() as session:
-        campaign = _found(session, key)
+        campaign = found(session, key)
         flow = drafting.get(session, campaign.id).flow
         data = statistics.totals(session, campaign.id, flow, now=clock.now())
     cli.say(data, as_json, lambda: "\n".join(_lines(data, flow)))
@@ -218,5 +180,7 @@ def schema_command() -> None:
 
     click.echo(schema.as_text())
 
+
+from app.campaigns import cli_under_way as cli_under_way  # noqa: E402  (it adds its commands to the group)
 
 commands = (campaigns,)
