@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.db import Instant, Json
+from app.engine import occurring
 from app.engine.graph import Step
 from app.engine.retrying import MOST_TRIES, next_try
 from app.segments import ruling
@@ -62,7 +63,15 @@ class Batch:
     """
 
     def __init__(
-        self, session: Session, *, now: datetime, version_id: int, step: Step, campaign_key: str, zone: str = ""
+        self,
+        session: Session,
+        *,
+        now: datetime,
+        version_id: int,
+        step: Step,
+        campaign_key: str,
+        zone: str = "",
+        keys: tuple[str, ...] = (),
     ) -> None:
         self.session = session
         self.now = now
@@ -70,6 +79,7 @@ class Batch:
         self.step = step
         self.campaign_key = campaign_key
         self.zone = zone  # the campaign's, for leads whose own is unknown; "": the organisation's
+        self.keys = keys  # properties of events that say which of several parallel passages is meant
         self.has_ended = False  # whether somebody's passage may have ended here
         self._at_step = sa.and_(
             rows.c.version_id == version_id, rows.c.step == step.id, rows.c.state == "moving", rows.c.port.is_(None)
@@ -167,6 +177,12 @@ class Batch:
         )
         return looked.correlate(rows).scalar_subquery()
 
+    def zone_of(self, leads: sa.FromClause) -> sa.ColumnElement[Any]:
+        """Where each lead lives: its own zone, else the one inferred, the campaign's, the organisation's (SEMANTICS 3)."""
+        organisations = db.table("organisations")
+        house = sa.func.coalesce(sa.select(organisations.c.zone).limit(1).scalar_subquery(), "UTC")
+        return sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, self.zone or house)
+
     def context(self, within: sa.FromClause) -> RuleContext:
         """How a rule sees this batch: the tick's time, and since when each lead is here."""
         return ruling.context(
@@ -175,4 +191,15 @@ class Batch:
             since={"arrival": within.c.arrived_at, "entry": within.c.entered_at},
             enrollment_id=within.c.enrollment_id,
             among=self.lead_ids,
+            about=occurring.of_passage(self.keys, _key(within)),
         )
+
+    def about(self, events: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Whether an event is about the passage in `batch.rows`: the same order, the same deal (SEMANTICS 13)."""
+        return occurring.about(events, self.keys, _key(rows))
+
+
+def _key(within: sa.FromClause) -> sa.ColumnElement[str]:
+    enrollments = db.table("enrollments").alias()
+    key = sa.select(enrollments.c.key).where(enrollments.c.id == within.c.enrollment_id)
+    return key.correlate(within).scalar_subquery()

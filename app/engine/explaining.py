@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock, db
-from app.engine import versions
+from app.engine import rationing, versions
 from app.engine.catalog import TRIGGERS
-from app.engine.graph import Flow
+from app.engine.graph import Flow, TriggerSpec
 from app.engine.models import Campaign, Decision, Enrollment
+from app.engine.spans import Span
+from app.engine.triggertype import TriggerType
 from app.engine.versions import Published
 from app.kinds import parse
 from app.leads.models import Lead
@@ -95,9 +97,10 @@ def _entry(session: Session, flow: Flow, passage: Enrollment, names: Names) -> s
     kind = TRIGGERS.get(spec.kind) if spec else None
     settings = parse(kind.settings, spec.settings)[0] if kind and spec else None
     what = f"{kind.label}: {kind.describe(settings, names)}" if kind and settings else trigger_id
+    about = f" (for {passage.key})" if passage.key else ""
     if cause.startswith("already"):
         return f"Matched already when the campaign was published: {what}."
-    return f"Entered by {what}."
+    return f"Entered by {what}{about}."
 
 
 def _line(flow: Flow, names: Names, decision: Decision, mail: str | None) -> Line:
@@ -169,7 +172,7 @@ def _kept_out(session: Session, version: Published, lead_id: int) -> list[str]:
         Enrollment.campaign_id == version.campaign_id, Enrollment.lead_id == lead_id
     )
     been = session.execute(inside.order_by(Enrollment.id.desc())).first()
-    if been is not None and been.state == "active":
+    if been is not None and been.state == "active" and spec.re_entry.mode != "per_key":
         reasons.append("It is in the campaign already.")
     elif been is not None and spec.re_entry.mode == "never":
         reasons.append("It has been through the campaign, and nobody may come twice.")
@@ -196,21 +199,43 @@ def _unmet(session: Session, rule: dict[str, Any], lead_id: int) -> list[str]:
 
 def _not_triggered(session: Session, version: Published, lead_id: int) -> list[str]:
     names = ruling.names(session)
-    reasons = []
-    for spec in version.flow.spec.triggers:
-        kind = TRIGGERS.get(spec.kind)
-        settings = parse(kind.settings, spec.settings)[0] if kind else None
-        if kind is not None and settings is not None and not _happened(session, version, spec.kind, settings, lead_id):
-            reasons.append(f"{kind.label} “{kind.describe(settings, names)}” has not happened since it was published.")
-    return reasons
+    found = [_at_trigger(session, version, spec, lead_id, names) for spec in version.flow.spec.triggers]
+    return [reason for reasons in found for reason in reasons]
 
 
-def _happened(session: Session, version: Published, kind: str, settings: Any, lead_id: int) -> bool:
+def _at_trigger(session: Session, version: Published, spec: TriggerSpec, lead_id: int, names: Names) -> list[str]:
+    """Why one trigger did not let the lead in: nothing happened, its filter, or its daily limit."""
+    kind = TRIGGERS.get(spec.kind)
+    settings = parse(kind.settings, spec.settings)[0] if kind else None
+    if kind is None or settings is None:
+        return []
+    place = rationing.place_in_queue(session, version, spec, lead_id)
+    if place is not None:
+        return [f"It waits as number {place}: {kind.label} lets in at most {spec.most_per_day} leads a day."]
+    what = f"{kind.label} “{kind.describe(settings, names)}”"
+    if not _happened(session, version, spec, kind, settings, lead_id):
+        return [f"{what} has not happened since it was published."]
+    unmet = _unmet(session, spec.filter, lead_id) if spec.filter else []
+    return [f"{what} lets a lead in only if {sentence}" for sentence in unmet]
+
+
+def _happened(
+    session: Session, version: Published, spec: TriggerSpec, kind: TriggerType, settings: Any, lead_id: int
+) -> bool:
+    if kind.matches is None:
+        return _fell_due(session, version, kind, settings, lead_id)
     events = lead_events().subquery()
-    trigger = TRIGGERS.load()[kind]
     found = sa.select(events.c.id).where(
-        events.c.lead_id == lead_id, events.c.at >= version.since, trigger.matches(settings, events)
+        events.c.lead_id == lead_id, events.c.at >= version.since, kind.matches(settings, events)
     )
-    if kind == "by_hand":
+    if spec.kind == "by_hand":
         found = found.where(events.c.subject == version.campaign_key)
     return session.scalar(found.limit(1)) is not None
+
+
+def _fell_due(session: Session, version: Published, kind: TriggerType, settings: Any, lead_id: int) -> bool:
+    assert kind.due is not None
+    only = sa.select(sa.literal(lead_id, sa.BigInteger))
+    span = Span(version.published_at, clock.now(), rationing.house_zone(session, version.flow), only)
+    found = kind.due(settings, span)
+    return found is not None and session.execute(found.limit(1)).first() is not None

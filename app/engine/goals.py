@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import db
-from app.engine import claiming, journal, leaving
+from app.engine import claiming, journal, leaving, occurring
 from app.engine.batch import Batch, prepare, rows
 from app.engine.claiming import ACTIVE
 from app.engine.graph import Flow, Step
@@ -140,7 +140,8 @@ def _matching(
     """Passages of the touched leads inside that a rule concerns; "since it entered" counts from each one's own entry."""
     leads, inside = db.table("leads"), Enrollment.__table__.alias("inside")
     since = {"arrival": inside.c.arrived_at, "entry": inside.c.entered_at}
-    ctx = ruling.context(session, now, leads=leads, among=touched, since=since, enrollment_id=inside.c.id)
+    about = occurring.of_passage(version.flow.keys, inside.c.key)
+    ctx = ruling.context(session, now, leads=leads, among=touched, since=since, enrollment_id=inside.c.id, about=about)
     found = (
         sa.select(inside.c.id)
         .join(leads, leads.c.id == inside.c.lead_id)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
 import sqlalchemy as sa
 
 from app.segments import comparing
 from app.segments.ruletype import Names
+
+About = Callable[[sa.FromClause], sa.ColumnElement[bool]]
 
 CHOICES = (
     ("email_opened", "opens a mail"),
@@ -45,6 +48,11 @@ def called(subject: str, names: Names) -> str:
 def key(events: sa.FromClause, name: str) -> sa.ColumnElement[str]:
     """The value of the property that parts parallel passages, such as the number of an order; empty without one."""
     return sa.func.coalesce(sa.func.substr(events.c.props[name].as_string(), 1, 200), "")
+
+
+def of_passage(names: Collection[str], passage: sa.ColumnElement[str]) -> About | None:
+    """Which events are about the passage with this key; None: all of them, as nothing here has keys."""
+    return partial(about, names=names, passage=passage) if names else None
 
 
 def about(events: sa.FromClause, names: Collection[str], passage: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:

@@ -52,7 +52,15 @@ def _run_version(session: Session, version: Published, now: datetime) -> int:
 
 def _run_step(session: Session, version: Published, step: Step, now: datetime) -> None:
     zone_name = version.flow.spec.zone
-    batch = Batch(session, now=now, version_id=version.id, step=step, campaign_key=version.campaign_key, zone=zone_name)
+    batch = Batch(
+        session,
+        now=now,
+        version_id=version.id,
+        step=step,
+        campaign_key=version.campaign_key,
+        zone=zone_name,
+        keys=version.flow.keys,
+    )
     if step.type.due is not None:
         derive_due(batch, version.flow)
     if step.type.owes:

@@ -66,7 +66,9 @@ def seen(settings: Behaving, ctx: RuleContext, conditions: Conditions) -> sa.Col
         if since is None:
             return sa.false()  # nobody can be asked what happened since a moment that does not exist here
         where.append(_from(settings, events, since))
-    if isinstance(since, sa.ColumnElement):
+    if ctx.about is not None:
+        where.append(ctx.about(events))
+    if isinstance(since, sa.ColumnElement) or ctx.about is not None:
         return _each(settings, ctx, source, owners, where)
     return _all_at_once(settings, ctx, source, owners, where)
 
@@ -147,6 +149,8 @@ def counted(settings: Behaving, ctx: RuleContext, conditions: Conditions) -> sa.
     where += conditions(events)
     if since is not None and settings.when != "ever":
         where.append(_from(settings, events, since))
+    if ctx.about is not None:
+        where.append(ctx.about(events))
     count = sa.select(sa.func.count()).select_from(source).where(*where)
     return count.correlate_except(source).scalar_subquery()
 

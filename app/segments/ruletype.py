@@ -32,6 +32,7 @@ class RuleContext:
     enrollment_id: sa.ColumnElement[Any] | int | None = None
     among: sa.Select[Any] | None = None
     dialect: str = "sqlite"
+    about: Callable[[Any], sa.ColumnElement[bool]] | None = None  # of events: whether one is about this passage
 
 
 @dataclass(frozen=True, slots=True)

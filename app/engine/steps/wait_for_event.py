@@ -131,7 +131,7 @@ def run(batch: Batch, settings: WaitForEvent) -> None:
 
 def _happened(batch: Batch, settings: WaitForEvent, events: sa.FromClause) -> list[sa.ColumnElement[bool]]:
     """Which events count for each lead here: in time by their own clock, however late we learnt of them."""
-    found = [events.c.lead_id == rows.c.lead_id, _any(settings, events), events.c.at <= batch.now]
+    found = [events.c.lead_id == rows.c.lead_id, _any(settings, events), events.c.at <= batch.now, batch.about(events)]
     found.append(sa.or_(rows.c.due_at.is_(None), events.c.at <= rows.c.due_at))
     if settings.look_back == "mail":
         sent = lead_events().subquery("sent")
