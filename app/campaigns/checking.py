@@ -130,6 +130,7 @@ def _keys(steps: dict[str, Checked], known: Known) -> Iterator[Problem]:
     for step in steps.values():
         keys = [pair for pair in step.type.keys(step.settings) if pair != ("user", "owner") and pair[0] != "tag"]
         yield from _unknown(step.spec.id, keys, known)
+        yield from (Problem(c.sentence, step.spec.id, c.at) for c in step.type.fits(step.settings, known))
 
 
 # --- mail

@@ -12,6 +12,7 @@ from pydantic import Field
 from app.campaigns import palette
 from app.engine import occurring
 from app.engine.catalog import STEPS, TRIGGERS
+from app.engine.steptype import StepType
 from app.kinds import Complaint, Settings, Widget, parse
 from app.leads.fields import slug
 from app.segments import building, ruling
@@ -303,6 +304,7 @@ def complaints(what: str, kind: str, settings: Mapping[str, Any], known: Known) 
     declared = TRIGGERS.get(kind) if what == "trigger" else STEPS.get(kind)
     if read is not None and declared is not None:
         found = [*found, *declared.check(read)]
+        found += declared.fits(read, known) if isinstance(declared, StepType) and not found else []
         for name, widget in type_.widgets().items():
             if widget.kind == "rule" and getattr(read, name):
                 found += [Complaint(name, c.sentence) for c in ruling.check(getattr(read, name), known)]

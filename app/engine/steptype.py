@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from app.kinds import Complaint, Settings
-from app.segments.ruletype import Names
+from app.segments.ruletype import Known, Names
 
 if TYPE_CHECKING:
     from app.engine.batch import Batch
@@ -61,6 +61,7 @@ class StepType:
     ports: Callable[[Any], tuple[Port, ...]] = lambda settings: OUT
     check: Callable[[Any], list[Complaint]] = lambda settings: []
     draws: bool = False  # whether `due` needs the lead's chance
+    fits: Callable[[Any, Known], list[Complaint]] = lambda settings, known: []  # what does not fit what exists
     watches: Callable[[Any], list[str]] = lambda settings: []  # lead fields whose change derives the wait again
     awaits: Callable[[Any, sa.FromClause], sa.ColumnElement[bool]] | None = None  # which new events may end the wait
     rules: Callable[[Any], list[dict[str, Any]]] = lambda settings: []  # the rules inside, for lint and "used by"

@@ -92,7 +92,7 @@ def set_field_for(session: Session, leads: sa.Select[Any], name: str, value: Any
     if name == "country" and to:
         change[Lead.inferred_zone] = inferred_zone(str(to), "")
     session.execute(sa.update(Lead).where(other).values(change), execution_options={"synchronize_session": False})
-    _search_again(session, ids)
+    search_again(session, ids)
     session.expire_all()
     return count
 
@@ -140,6 +140,8 @@ def _with_member_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
 
 def _typed(value: Any) -> sa.ColumnElement[Any]:
     """A plain value as SQL of its own type, so that the database keeps 5 a number and true a truth."""
+    if isinstance(value, sa.ColumnElement):
+        return value
     if value is None:
         return sa.cast(sa.null(), sa.Text)
     if isinstance(value, bool):
@@ -238,7 +240,8 @@ def _record(session: Session, changed: Sequence[tuple[int, str, Any, Any]], at: 
     recording.record_for(session, source, kind="field_changed", subject=source.c.name, at=at, props=props)
 
 
-def _search_again(session: Session, ids: Sequence[int]) -> None:
+def search_again(session: Session, ids: Sequence[int]) -> None:
+    """Write anew what the list's search looks through, after a name changed."""
     if not ids:
         return
     asked = rows_of([[i] for i in ids], lead_id=sa.BigInteger())
