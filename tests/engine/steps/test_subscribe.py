@@ -20,7 +20,7 @@ from tests.engine.steps.world import events, passing, states
 
 def standing(database: Database) -> dict[int, str]:
     with database.read() as session:
-        return dict(session.execute(sa.select(Subscription.lead_id, Subscription.state)).tuples().all())
+        return dict(session.execute(sa.select(Subscription.lead_id, Subscription.state)).all())
 
 
 def step(kind: str, **settings: Any) -> dict[str, Any]:
