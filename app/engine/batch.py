@@ -6,6 +6,7 @@ from step to step in the temporary table, and only what they leave behind (decis
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -87,6 +88,11 @@ class Batch:
         self.here: sa.FromClause = sa.select(rows).where(self._at_step).subquery("here")
 
     @property
+    def leads(self) -> sa.Table:
+        """The table that `looked` takes its values from."""
+        return db.table("leads")
+
+    @property
     def lead_ids(self) -> sa.Select[Any]:
         """The ids of the leads here, as a selection."""
         return sa.select(rows.c.lead_id).where(self._at_step)
@@ -156,6 +162,10 @@ class Batch:
 
     def matching(self, rule: dict[str, Any]) -> sa.ColumnElement[bool]:
         """The condition, for `leave`, that a lead here matches a rule now."""
+        return self.whose(lambda ctx: ruling.predicate(rule, ctx))
+
+    def whose(self, condition: Callable[[RuleContext], sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
+        """The condition, for `leave`, that something over `ctx.leads` is true of a lead here."""
         inside = rows.alias("inside")
         leads = db.table("leads")
         ctx = self.context(inside)
@@ -163,14 +173,17 @@ class Batch:
             sa.select(inside.c.enrollment_id)
             .join(leads, leads.c.id == inside.c.lead_id)
             .where(inside.c.version_id == self.version_id, inside.c.step == self.step.id, inside.c.port.is_(None))
-            .where(ruling.predicate(rule, ctx))
+            .where(condition(ctx))
         )
         return rows.c.enrollment_id.in_(found)
 
     def seen(self, rule: dict[str, Any], note: str) -> sa.ColumnElement[Any]:
         """What a rule looked at for each lead, for the journal (SEMANTICS 29)."""
-        leads = db.table("leads")
-        operands = ruling.operands(rule, self.context(rows))
+        return self.looked(note, ruling.operands(rule, self.context(rows)))
+
+    def looked(self, note: str, operands: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
+        """The same for values of the lead that a step itself looked at."""
+        leads = self.leads
         pairs = [part for label, value in operands.items() for part in (sa.literal(label), value)]
         looked = sa.select(db.json_object("note", note, "seen", db.json_object(*pairs))).where(
             leads.c.id == rows.c.lead_id

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.db import Instant, shifted
+from app.db import Instant, micros, shifted
 from app.engine import locking
 from app.engine.batch import Batch, rows
 from app.engine.models import Enrollment, Turn
@@ -77,7 +77,7 @@ def _give_turns(batch: Batch, settings: Throttle) -> None:
 
 
 def _nth(first: Any, rank: sa.ColumnElement[int], settings: Throttle) -> sa.ColumnElement[Any]:
-    gap = settings.gap // timedelta(microseconds=1)
+    gap = sa.literal(settings.gap // timedelta(microseconds=1), sa.BigInteger)
     return sa.type_coerce(sa.type_coerce(first, sa.BigInteger) + (rank - 1) * gap, Instant)
 
 
@@ -93,7 +93,7 @@ def _give_anew(batch: Batch, settings: Throttle) -> None:
         _of_step(batch), sa.or_(_waiting(Enrollment.paused_at.is_(None)), sa.exists().where(_of_visit(batch.here)))
     )
     ranked = queue.subquery("queue")
-    at = _nth(sa.literal(batch.now, Instant()), ranked.c.rank, settings)
+    at = _nth(sa.literal(micros(batch.now), sa.BigInteger), ranked.c.rank, settings)
     moved = sa.select(*(ranked.c[name] for name in ("enrollment_id", "visit", "campaign_id", "step")), at.label("at"))
     names = ["enrollment_id", "visit", "campaign_id", "step", "at"]
     dialect = sqlite if batch.session.get_bind().dialect.name == "sqlite" else postgresql
