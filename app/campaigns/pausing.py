@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import db
-from app.db import Instant
+from app.db import Instant, shifted
 from app.engine.models import Campaign, Enrollment
 from app.engine.steering import freezes
 from app.outbox import Message
@@ -70,6 +70,7 @@ def resume(
     done = release_plan(session, campaign_id, at=at, drop_older=drop_older)
     if not campaign.clock_runs:
         _move_waits(session, campaign, at)
+        _keep_fresh(session, campaign, at)
     stale = sa.update(MESSAGES).where(_stale(campaign_id, at, drop_older))
     _run(session, stale.values(state="not_sent", reason="stale", finished_at=at))
     respace(session, HERE, HERE.c.due_at, sa.and_(_inside(campaign_id), HERE.c.due_at <= at), at, spread)
@@ -139,6 +140,17 @@ def _move_waits(session: Session, campaign: Campaign, at: datetime) -> None:
     waiting = sa.and_(HERE.c.campaign_id == campaign.id, HERE.c.state == "active", freezes(session, campaign.id))
     moved = {"due_at": _later(campaign, at), "held": HERE.c.held + _stood(campaign, at)}
     _run(session, sa.update(HERE).where(waiting).values(moved))
+
+
+def _keep_fresh(session: Session, campaign: Campaign, at: datetime) -> None:
+    """A mail does not get stale by its campaign's pause."""
+    assert campaign.paused_at is not None
+    ends = MESSAGES.c.expires_at
+    of_it = sa.and_(MESSAGES.c.campaign_id == campaign.id, MESSAGES.c.state.in_(["held", "ready", "deferred"]))
+    _run(
+        session,
+        sa.update(MESSAGES).where(of_it, ends.is_not(None)).values(expires_at=shifted(ends, at - campaign.paused_at)),
+    )
 
 
 def _stood(campaign: Campaign, at: datetime) -> sa.ColumnElement[int]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.campaigns import pausing
 from app.db import Database, Key, rows_of
 from app.engine.explaining import why
 from app.engine.models import Campaign
@@ -447,6 +448,19 @@ def test_rule_19_every_reason_occurs_and_a_permanent_one_is_never_tried_again(da
         session.execute(sa.update(Campaign).values(state="paused"))
     house.send()
     assert house.mails()["c"][7] == ("held", "campaign_paused")
+
+
+def test_rule_25_a_pause_makes_no_mail_stale(house: House) -> None:
+    house.campaign("one", max_age_days=1)
+    house.enter("one")
+    with house.database.write() as session:
+        assert pausing.pause(session, house.campaigns["one"].id, at=NOW + HOUR)
+    house.send(NOW + 5 * DAY)
+    assert house.mails()["one"] == [("held", "campaign_paused")]
+    with house.database.write() as session:
+        pausing.resume(session, house.campaigns["one"].id, at=NOW + 5 * DAY)
+    house.send(NOW + 5 * DAY + HOUR)
+    assert house.mails()["one"] == [SENT]
 
 
 def test_rule_22_unsubscribing_between_queueing_and_sending_cancels_at_once(house: House) -> None:
