@@ -271,10 +271,10 @@ class _Play:
         crash = self.crashes.pop(0) if self.crashes else 0
         with self.arena.crashing(crash):
             try:
-                tick(self.database, self.clock, batch=self.case.batch)
+                tick(self.database, self.clock, batch=self.case.batch, late_after=None)
             except Crash:
                 drifting.forget()  # what the process kept in mind dies with it
-                tick(self.database, self.clock, batch=self.case.batch)
+                tick(self.database, self.clock, batch=self.case.batch, late_after=None)
         self.world.tick(self.clock)
 
     # ------------------------------------------------------------------ what came of it

@@ -405,12 +405,20 @@ class World:
         due = None
         if not settings.get("forever"):
             due = self._after(lead, passage, settings.get("patience", 3), settings.get("unit", "days"))
+        awaited = [settings | {"port": "happened"}, *settings.get("others", [])]
+        found = []
         for event in lead.events:
-            wanted = _is(event, settings["event"], settings.get("subject", "")) and event.agent != "machine"
-            in_time = event.at <= now and (due is None or event.at <= due)
-            if wanted and in_time and self._counts(event, settings.get("look_back", "arrival"), passage):
-                return "happened"
-        return "timeout" if due is not None and due <= now else None
+            in_time = event.agent != "machine" and event.at <= now and (due is None or event.at <= due)
+            if in_time and self._counts(event, settings.get("look_back", "arrival"), passage):
+                ranks = [n for n, one in enumerate(awaited) if _is(event, one["event"], one.get("subject", ""))]
+                found += [(event.at, ranks[0])] if ranks else []
+        is_over = due is not None and due <= now
+        if settings.get("choose") == "ranked":  # at the end of the window
+            best = min((rank for _, rank in found), default=None)
+            return None if not is_over else "timeout" if best is None else str(awaited[best]["port"])
+        if found:
+            return str(awaited[min(found)[1]]["port"])
+        return "timeout" if is_over else None
 
     def _counts(self, event: Event, since: str, passage: Passage | None) -> bool:
         """What happened before the look-back does not count; nor does the event that let the lead in, at that instant."""
@@ -451,7 +459,7 @@ class World:
             self._pull(passage, goal, now)
             return "pulled"
         topic = self.mails[settings["mail"]]
-        reason = self._refusal(lead, topic)
+        reason = self._refusal(lead, topic) or self._had(lead, passage, settings)
         state = "not_sent" if reason else "ready"
         passage.mails.append(Mail(passage.visit, settings["mail"], topic, state, reason))
         return "not_sent" if reason else "out"
@@ -465,6 +473,13 @@ class World:
         if lead.opted_out or consent == "withdrawn":
             return "unsubscribed"
         return None if consent == "given" else "no_consent"
+
+    def _had(self, lead: Lead, passage: Passage, settings: Any) -> str | None:
+        """A mail the lead has, or is owed, already: in this passage, or in any of this campaign (19)."""
+        again = settings.get("again", "passage")
+        among = [p for p in lead.passages if p is passage or (again == "never" and p.campaign is passage.campaign)]
+        had = [m for p in among for m in p.mails if m.mail == settings["mail"] and m.state in (*UNSENT, "sent")]
+        return "duplicate" if had and again != "always" else None
 
     def _run_add_tag(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
         self.tag(lead, settings["tag"], now)
@@ -530,8 +545,10 @@ class World:
 
 
 def _is(event: Event, kind: str, subject: str) -> bool:
-    """Of that kind and subject; * stands for anything, and letters count."""
+    """Of that kind and subject; * stands for anything, letters count, and a path may end in a slash."""
     pattern = ".*".join(re.escape(part) for part in subject.split("*"))
+    if kind == "page_viewed" and "*" not in subject:
+        pattern = re.escape(subject.rstrip("/")) + "/?"
     return event.kind == kind and (not subject or re.fullmatch(pattern, event.subject, re.DOTALL) is not None)
 
 

@@ -19,7 +19,7 @@ FUZZ = int(os.environ.get("TRELLIS_FUZZ", "0"))  # so many random flows, instead
 SHARDS = 4  # that may run beside each other
 ON_SQLITE, ON_POSTGRESQL = (FUZZ, FUZZ // 10) if FUZZ else (200, 20)
 
-pages = st.sampled_from(["/pricing", "/Pricing", "/blog/one"])
+pages = st.sampled_from(["/pricing", "/pricing/", "/Pricing", "/blog/one"])
 tags = st.sampled_from(["hot", "customer"])
 zones = st.sampled_from(["Europe/Zurich", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"])
 cities = st.sampled_from(["Basel", "Bern", ""])
@@ -27,7 +27,7 @@ days = st.sampled_from(["", "2026-03-20", "2026-03-29", "2026-03-30", "2026-04-0
 look_back = st.sampled_from(["arrival", "entry", "ever"])
 awaited = st.one_of(
     st.fixed_dictionaries({"event": st.just("custom"), "subject": st.sampled_from(["demo", ""])}),
-    st.fixed_dictionaries({"event": st.just("page_viewed"), "subject": st.sampled_from(["/pricing*", "/blog/*", ""])}),
+    st.fixed_dictionaries({"event": st.just("page_viewed"), "subject": st.sampled_from(["/pricing*", "/pricing", ""])}),
     st.fixed_dictionaries({"event": st.just("tag_added"), "subject": tags}),
     st.fixed_dictionaries({"event": st.just("email_clicked"), "subject": st.sampled_from(["welcome", ""])}),
 )
@@ -102,8 +102,15 @@ STEPS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         ),
     ),
     "wait_for_event": st.builds(
-        lambda event, rest: event | rest,
+        lambda event, others, ranked, rest: (
+            event
+            | {"others": [{"port": f"o{n}", **other} for n, other in enumerate(others)]}
+            | {"choose": "ranked" if ranked and others and not rest["forever"] else "first"}
+            | rest
+        ),
         awaited,
+        st.one_of(st.just([]), st.lists(awaited, max_size=2)),
+        st.booleans(),
         st.fixed_dictionaries(
             {
                 "look_back": look_back,
@@ -117,7 +124,9 @@ STEPS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         lambda rules: {"arms": [{"port": f"a{n}", "name": f"A{n}", "rule": rule} for n, rule in enumerate(rules)]}
     ),
     "split": shares(),
-    "send_email": st.fixed_dictionaries({"mail": st.sampled_from(["welcome", "offer"])}),
+    "send_email": st.fixed_dictionaries(
+        {"mail": st.sampled_from(["welcome", "offer"]), "again": st.sampled_from(["passage", "always", "never"])}
+    ),
     "add_tag": st.fixed_dictionaries({"tag": tags}),
     "remove_tag": st.fixed_dictionaries({"tag": tags}),
     "change_score": st.fixed_dictionaries({"points": st.sampled_from([-10, 5, 10])}),
@@ -146,7 +155,8 @@ def ports(kind: str, settings: dict[str, Any]) -> list[str]:
         case "split":
             return ["a", "b"]
         case "wait_for_event":
-            return ["happened"] if settings["forever"] else ["happened", "timeout"]
+            others = [other["port"] for other in settings["others"]]
+            return ["happened", *others] + ["timeout"] * (not settings["forever"])
         case "wait_until":
             return ["out", "empty"] if settings["mode"] == "field" else ["out"]
         case "goal":
