@@ -10,11 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock, db
-from app.engine import rationing, versions
+from app.engine import rationing, spans, versions
 from app.engine.catalog import TRIGGERS
 from app.engine.graph import Flow, TriggerSpec
 from app.engine.models import Campaign, Decision, Enrollment
-from app.engine.spans import Span
 from app.engine.triggertype import TriggerType
 from app.engine.versions import Published
 from app.kinds import parse
@@ -236,6 +235,7 @@ def _happened(
 def _fell_due(session: Session, version: Published, kind: TriggerType, settings: Any, lead_id: int) -> bool:
     assert kind.due is not None
     only = sa.select(sa.literal(lead_id, sa.BigInteger))
-    span = Span(version.published_at, clock.now(), rationing.house_zone(session, version.flow), only)
+    house = rationing.house_zone(session, version.flow)
+    span = spans.between(session, version.published_at, clock.now(), house=house, among=only)
     found = kind.due(settings, span)
     return found is not None and session.execute(found.limit(1)).first() is not None

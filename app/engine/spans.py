@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app import db
 from app.zones import instant, plus_days, zone
 
 _QUARTER = timedelta(minutes=15)
+_SHORT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """After `after`, up to and including `until`; `house` is the zone of leads whose own is unknown.
 
-    `among`, one column of lead ids, promises that nobody else is asked about.
+    `among`, one column of lead ids, promises that nobody else is asked about. `zones` are those where they live, if that was
+    worth asking.
     """
 
     after: datetime
     until: datetime
     house: str
     among: sa.Select[Any] | None = None
+    zones: tuple[str, ...] | None = None
 
     def zone_of(self, leads: sa.FromClause) -> sa.ColumnElement[str]:
         """Where a lead lives (SEMANTICS 3), as SQL."""
@@ -41,7 +45,7 @@ class Span:
         """(zone, local day) wherever the clock shows this time within the stretch."""
         if not self._may_hold(clock_time):
             return
-        for name in _zones():
+        for name in self._places():
             there = zone(name)
             day = (self.after.astimezone(there) - timedelta(hours=3)).date()
             last = (self.until.astimezone(there) + timedelta(hours=3)).date()
@@ -49,6 +53,9 @@ class Span:
                 if self._holds(day, clock_time, name):
                     yield name, day
                 day += timedelta(days=1)
+
+    def _places(self) -> tuple[str, ...]:
+        return _zones() if self.zones is None else self.zones
 
     def _may_hold(self, clock_time: time) -> bool:
         """Clocks differ by whole quarters of an hour: without asking 600 zones, that it is that time nowhere."""
@@ -73,7 +80,7 @@ class Span:
         """
         usual = (self.after - timedelta(days=days), self.until - timedelta(days=days))
         apart = []
-        for name in _zones():
+        for name in self._places():
             there = zone(name)
             if all(_offset(at, there) == _offset(at - timedelta(days=days), there) for at in (self.after, self.until)):
                 continue
@@ -82,6 +89,18 @@ class Span:
         if not apart:
             return usual, None
         return usual, db.rows_of(apart, zone=sa.Text(), after=db.Instant(), until=db.Instant())
+
+
+def between(
+    session: Session, after: datetime, until: datetime, *, house: str, among: sa.Select[Any] | None = None
+) -> Span:
+    """The stretch, with where leads live if it is long: after a pause of months, every day in 600 zones is too much."""
+    span = Span(after, until, house, among)
+    if until - after <= _SHORT:
+        return span
+    leads = db.table("leads")
+    used = session.scalars(span.only(sa.select(span.zone_of(leads)).distinct(), leads.c.id))
+    return replace(span, zones=tuple(sorted(set(used) & set(_zones()))))
 
 
 def _offset(at: datetime, there: ZoneInfo) -> timedelta | None:

@@ -9,11 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.engine import entering, isolating, locking, rationing, versions
+from app.engine import entering, isolating, locking, rationing, spans, versions
 from app.engine.catalog import TRIGGERS
 from app.engine.graph import TriggerSpec
 from app.engine.models import Campaign, TriggerState, Waiting
-from app.engine.spans import Span
 from app.engine.triggertype import TriggerType
 from app.engine.versions import Published
 from app.kinds import parse
@@ -77,7 +76,7 @@ def _let_in(session: Session, version: Published, trigger: TriggerSpec, kind: Tr
     settings = parse(kind.settings, trigger.settings)[0]
     if settings is None or after >= now:
         return 0
-    span = Span(after, now, rationing.house_zone(session, version.flow))
+    span = spans.between(session, after, now, house=rationing.house_zone(session, version.flow))
     found = kind.due(settings, span)
     if found is not None or state.looked_until is None or now - after >= NOTE_EVERY:
         state.looked_until = now

@@ -69,6 +69,11 @@ class LeadsGiven(Given):
 
     emails: list[str] = Field(default_factory=list, max_length=10_000)
     ids: list[int] = Field(default_factory=list, max_length=10_000)
+    props: dict[str, str | int] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="What it is about, such as the order that is the key where a lead may come again for each one.",
+    )
 
 
 class LeadsAsked(BaseModel):
@@ -108,7 +113,8 @@ def enter_campaign(path: CampaignPath, body: LeadsGiven) -> Response:
     if not ids:
         raise Refused("None of these leads is known; create them first with PUT /api/v1/leads.")
     leads = sa.select(Lead.id).where(Lead.id.in_(ids), is_living())
-    count = entering.request(session(), campaign.id, leads, at=clock.now(), reason=f"API, {current_user.name}")
+    reason = f"API, {current_user.name}"
+    count = entering.request(session(), campaign.id, leads, at=clock.now(), reason=reason, props=body.props)
     auditing.note(session(), current_user.id, "let leads in by API", "campaign", campaign.id, {"leads": count})
     return jsonify(requested=count, unknown=unknown)
 

@@ -18,7 +18,7 @@ from app.segments.ruletype import Known, Names
 from app.zones import instant, zone
 
 INSTANTS = ("created_at", "last_seen_at")
-_ANNIVERSARIES = 50  # years back that an instant is asked about
+_ANNIVERSARIES = 20  # years back that an instant is asked about
 
 
 class DateField(Settings):

@@ -152,7 +152,7 @@ def keys(database: Database) -> list[tuple[str, str]]:
 def ports(database: Database) -> dict[str, str]:
     with database.read() as session:
         found = sa.select(Enrollment.key, Decision.port).join(Decision, Decision.enrollment_id == Enrollment.id)
-        return dict(session.execute(found.where(Decision.step == "s1")).tuples().all())
+        return {row.key: row.port for row in session.execute(found.where(Decision.step == "s1"))}
 
 
 def test_rule_13_passages_run_side_by_side_one_for_each_key_and_a_second_is_refused_while_one_is_active(
