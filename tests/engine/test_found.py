@@ -1,0 +1,102 @@
+"""What the reference found the engine to do otherwise than SEMANTICS says, each as the story that showed it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.db import Database
+from app.leads.models import Lead
+from app.preferences import consenting
+from tests import factories
+from tests.conftest import NOW
+from tests.engine.test_flows import CLICK, DAY, HOUR, MAIL, MINUTE, TAGGED, WAIT, World, split_on
+
+BOUGHT = {"rule": "tag", "tag": "hot"}
+BY_VISIT = [{"id": "t1", "kind": "event_seen", "settings": {"event": "page_viewed", "subject": "/pricing"}}]
+
+
+def goal(name: str, rule: dict[str, Any], then: str = "go_on", following: str = "end") -> dict[str, Any]:
+    settings = {"rule": rule, "then": then}
+    return {"id": name, "kind": "goal", "settings": settings, "next": {"reached": following} if then == "go_on" else {}}
+
+
+@pytest.mark.parametrize(
+    ("mode", "state"), [("stay", "completed"), ("exit_on_goal", "converted"), ("either", "converted")]
+)
+def test_rule_11_where_leads_leave_at_the_goal_no_goal_lets_them_go_on(
+    database: Database, mode: str, state: str
+) -> None:
+    flow = factories.flow(WAIT, audience_mode=mode)
+    flow["steps"].append(goal("goal", TAGGED))
+    world = World(database, flow, count=1)
+    world.enter()
+    world.tag(world.leads[0], NOW + HOUR)
+    world.settle(NOW + HOUR)
+    assert [found for found, _ in world.where()] == [state]
+
+
+def test_rule_22_who_unsubscribed_before_it_came_in_has_not_done_so_inside(database: Database) -> None:
+    world = World(database, factories.flow(WAIT, topic="news"), count=1)
+    who = sa.select(Lead.id).where(Lead.id == world.leads[0])
+    with database.write() as session:
+        consenting.withdraw(session, who, "news", source="test", at=NOW + HOUR)
+    world.enter(NOW + 2 * HOUR)
+    assert world.where() == [("active", "s1")]
+
+
+def test_rule_10_two_goals_reached_at_once_are_counted_one_after_the_other(database: Database) -> None:
+    flow = factories.flow(WAIT, MAIL)
+    flow["steps"] += [goal("qualified", TAGGED, following="s2"), goal("bought", BOUGHT, then="end")]
+    world = World(database, flow, count=1)
+    world.enter()
+    world.tag(world.leads[0], NOW + HOUR)
+    world.tag(world.leads[0], NOW + HOUR, "hot")
+    world.settle(NOW + HOUR)
+    assert world.ports(world.leads[0]) == [("s1", "goal"), ("qualified", "reached"), ("s2", "goal"), ("bought", "end")]
+
+
+@pytest.mark.parametrize("look_back", ["arrival", "entry"])
+def test_rule_6_what_let_the_lead_in_is_no_answer_to_its_first_wait(database: Database, look_back: str) -> None:
+    again = {"event": "page_viewed", "subject": "/pricing", "patience": 3, "look_back": look_back}
+    world = World(database, factories.flow({**CLICK, "settings": again}, MAIL, triggers=BY_VISIT), count=1)
+    world.does(world.leads[0], "page_viewed", "/pricing", NOW + HOUR)
+    world.settle(NOW + HOUR)
+    assert world.where() == [("active", "s1")]
+    world.does(world.leads[0], "page_viewed", "/pricing", NOW + HOUR + MINUTE)
+    world.settle(NOW + 2 * HOUR)
+    assert world.ports(world.leads[0])[0] == ("s1", "happened")
+
+
+def test_rule_10_what_let_the_lead_in_does_not_reach_a_goal_since_entry(database: Database) -> None:
+    flow = factories.flow(WAIT, triggers=BY_VISIT)
+    flow["steps"].append(goal("goal", {"rule": "visited", "path": "/pricing", "when": "entry"}, then="end"))
+    world = World(database, flow, count=1)
+    for time in (NOW + HOUR, NOW + 2 * HOUR):
+        world.does(world.leads[0], "page_viewed", "/pricing", time)
+        world.settle(time)
+    assert world.ports(world.leads[0]) == [("s1", "goal"), ("goal", "end")]
+    assert world.where() == [("converted", "goal")]
+
+
+@pytest.mark.parametrize(("path", "is_it"), [("/pricing/plans", True), ("/Pricing/plans", False), ("/prici%", False)])
+def test_rule_6_letters_of_an_awaited_path_count_alike_on_both_databases(
+    database: Database, path: str, is_it: bool
+) -> None:
+    visit = {**CLICK, "settings": {"event": "page_viewed", "subject": "/pricing*", "patience": 3}}
+    world = World(database, factories.flow(visit, MAIL), count=1)
+    world.enter()
+    world.does(world.leads[0], "page_viewed", path, NOW + HOUR)
+    world.settle(NOW + HOUR)
+    assert [state for state, _ in world.where()] == ["completed" if is_it else "active"]
+
+
+def test_rule_9_what_lies_in_the_future_has_not_happened_yet(database: Database) -> None:
+    """A page whose clock is ahead, or a file with dates to come."""
+    visited = {"rule": "visited", "path": "/pricing"}
+    world = World(database, factories.flow(split_on(("yes", visited), **{"yes": "end", "else": "end"})), count=1)
+    world.does(world.leads[0], "page_viewed", "/pricing", NOW + DAY)
+    world.enter()
+    assert world.ports(world.leads[0])[0] == ("s1", "else")
