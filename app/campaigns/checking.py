@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import db
+from app.campaigns import doubting
 from app.engine import graph
 from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.graph import FlowSpec, Problem, StepSpec
@@ -62,6 +63,7 @@ def problems(session: Session, flow: Any) -> list[Problem]:
         _keys(steps, known),
         _mails(session, spec, steps),
         _warnings(session, steps),
+        doubting.doubts(steps),
         () if flow_read else _unreached(spec),
         _no_way_out(spec, steps),
     ):
@@ -189,7 +191,7 @@ def _holds(step: Checked) -> bool:
 def _warnings(session: Session, steps: dict[str, Checked]) -> Iterator[Problem]:
     for step in steps.values():
         rules = step.type.rules(step.settings)
-        if any(_opens_alone(rule) for rule in rules) or getattr(step.settings, "event", "") == "email_opened":
+        if any(_opens_alone(rule) for rule in rules) or _asks_for_opens(step.settings):
             yield Problem(OPENS_ALONE, step=step.spec.id, is_warning=True)
         if getattr(step.settings, "forever", False):
             sentence = "Leads who never do it wait here for ever; set a time after which they go on."
@@ -197,6 +199,12 @@ def _warnings(session: Session, steps: dict[str, Checked]) -> Iterator[Problem]:
     handoffs = [step for step in steps.values() if step.spec.kind == "handoff"]
     if handoffs:
         yield from _nobody_receives(session, handoffs)
+
+
+def _asks_for_opens(settings: Any) -> bool:
+    if getattr(settings, "outcomes", None) == ["opened"] or getattr(settings, "metric", "") == "opened":
+        return True
+    return any(getattr(each, "event", "") == "email_opened" for each in (settings, *getattr(settings, "others", ())))
 
 
 def _opens_alone(rule: Any) -> bool:

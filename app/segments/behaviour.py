@@ -147,7 +147,10 @@ def counted(settings: Behaving, ctx: RuleContext, conditions: Conditions) -> sa.
     since = _since(settings, ctx)
     where = [events.c.agent != "machine", events.c.at <= ctx.now, owners.c.lead_id == ctx.leads.c.id]
     where += conditions(events)
-    if since is not None and settings.when != "ever":
+    if settings.when == "mail" and since is None:
+        source, sent = _joined_with_sending(source, owners, settings.after)
+        where.append(events.c.at >= sent.c.at)
+    elif since is not None and settings.when != "ever":
         where.append(_from(settings, events, since))
     if ctx.about is not None:
         where.append(ctx.about(events))

@@ -95,6 +95,70 @@ WARNINGS = [
         "within an hour",
     ),
     (drawn(step("s1", "send_email", {"out": "end"}, mail="lone"), END), "s1", "belongs to no topic"),
+    (
+        drawn(step("s1", "wait_for_outcome", {"done": "end", "timeout": "end"}, of="task"), END),
+        "s1",
+        "nobody may ever answer",
+    ),
+    (
+        drawn(step("s1", "by_mail", {"clicked": "end", "nothing": "end"}, mail="welcome", outcomes=["clicked"]), END),
+        "s1",
+        "does not send that mail",
+    ),
+    (
+        drawn(
+            step(
+                "s1",
+                "wait_for_event",
+                {"happened": "end", "b": "end", "timeout": "end"},
+                others=[{"port": "b", "event": "email_clicked"}],
+            ),
+            END,
+        ),
+        "s1",
+        "the second is never taken",
+    ),
+    (
+        drawn(
+            step(
+                "s1",
+                "decide",
+                {"a1": "end", "a2": "end", "else": "end"},
+                arms=[*arms(SCORE), {"port": "a2", "rule": SCORE}],
+            ),
+            END,
+        ),
+        "s1",
+        "the second is never taken",
+    ),
+    (
+        drawn(
+            step(
+                "s1",
+                "by_field",
+                {"a": "end", "b": "end", "else": "end"},
+                field="country",
+                arms=[{"port": "a", "values": ["CH"]}, {"port": "b", "values": ["de", "ch"]}],
+            ),
+            END,
+        ),
+        "s1",
+        "“ch” leads to two paths",
+    ),
+    (
+        drawn(
+            step(
+                "s1",
+                "split",
+                {"a": "end", "b": "t"},
+                shares=[{"port": "a", "percent": 90}, {"port": "b", "percent": 10, "is_holdout": True}],
+            ),
+            step("t", "add_tag", {"out": "end"}, tag="x"),
+            END,
+        ),
+        "s1",
+        "should be left alone",
+    ),
 ]
 
 

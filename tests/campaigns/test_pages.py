@@ -151,6 +151,29 @@ def test_arms_and_shares_are_added_and_taken_away(sign_in: SignIn, campaign_id: 
     assert [s["percent"] for s in thirds["settings"]["shares"]] == [34, 33, 33]
 
 
+def test_lists_of_events_values_and_bands_are_typed_and_grow(sign_in: SignIn, campaign_id: int) -> None:
+    client = sign_in("marketer")
+    values = {"arms.row": "0", "arms.0.port": "a1", "arms.0.name": "DACH", "arms.0.values": "CH, DE ,,AT"}
+    bands = {"bands.row": "0", "bands.0.port": "a1", "bands.0.name": "High", "bands.0.at_least": "70"}
+    holdout = {"shares.row": ["0", "1"], "shares.0.port": "a", "shares.0.name": "A", "shares.0.percent": "90"}
+    holdout |= {"shares.1.port": "b", "shares.1.name": "B", "shares.1.percent": "10", "shares.1.is_holdout": "1"}
+
+    by_field = typed(client, campaign_id, "by_field", field="country", else_name="Any other", **values)
+    more = typed(client, campaign_id, "by_score", _act="add bands bands", of="total", below_name="Low", **bands)
+    first = typed(client, campaign_id, "wait_for_event", _act="add others awaited", event="email_clicked", patience="3")
+    mail = typed(client, campaign_id, "by_mail", outcomes=["clicked", "not_sent"], scope="passage")
+    split = typed(client, campaign_id, "split", **holdout)
+
+    assert by_field["settings"]["arms"] == [{"port": "a1", "name": "DACH", "values": ["CH", "DE", "AT"]}]
+    assert [b["port"] for b in more["settings"]["bands"]] == ["a1", "a2"]
+    assert first["settings"]["others"] == [{"port": "a1", "name": "", "event": "email_replied", "subject": ""}]
+    assert [p["name"] for p in first["look"]["ports"]] == ["happened", "a1", "timeout"]
+    assert [p["label"] for p in mail["look"]["ports"]] == ["Clicked", "Not sent", "Nothing yet"]
+    assert [p["label"] for p in split["look"]["ports"]] == ["A", "B (holdout)"]
+    for answer, kind in ((by_field, "by_field"), (more, "by_score"), (first, "wait_for_event"), (mail, "by_mail")):
+        assert form(client, campaign_id, kind, answer["settings"])
+
+
 def test_campaign_settings_go_into_the_flow(sign_in: SignIn, campaign_id: int) -> None:
     answer = typed(
         sign_in("marketer"),

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from app.db import Database
+from app.engine.models import Decision, Enrollment
 from app.leads import updating
 from tests import factories
 from tests.conftest import NOW
 from tests.engine.test_flows import DAY, HOUR, MAIL, MINUTE, WAIT, World
-
-OUT = {"happened": "end", "b": "s2", "timeout": "end"}
 
 
 def awaiting(*others: tuple[str, str], **settings: Any) -> dict[str, Any]:
@@ -191,3 +191,49 @@ def test_rule_7_a_random_wait_is_the_same_for_a_lead_each_time_and_spreads_the_m
     world.enter(NOW + DAY)
     again = [at for at in world.due() if at is not None]
     assert [at - DAY for at in again] == first
+
+
+@pytest.mark.parametrize(
+    ("when", "clicked", "port", "count"),
+    [
+        ("entry", NOW + HOUR, "yes", 1),
+        ("entry", NOW - HOUR, "else", 0),
+        ("arrival", NOW + HOUR, "else", 0),
+        ("mail", NOW - HOUR, "yes", 1),
+        ("mail", NOW - 3 * HOUR, "else", 0),
+    ],
+)
+def test_rule_9_a_branch_asks_what_was_done_since_the_entry_the_arrival_or_a_mail(
+    database: Database, when: str, clicked: datetime, port: str, count: int
+) -> None:
+    rule = {"rule": "clicked", "mail": "welcome", "when": when, "after": "welcome"}
+    decide = {
+        "kind": "decide",
+        "settings": {"arms": [{"port": "yes", "rule": rule}]},
+        "next": {"yes": "end", "else": "end"},
+    }
+    world = World(database, factories.flow(WAIT, decide), count=2)
+    world.does(world.leads[0], "email_sent", "welcome", NOW - 2 * HOUR)
+    if clicked < NOW:
+        world.does(world.leads[0], "email_clicked", "welcome", clicked)
+    world.enter()
+    if clicked > NOW:
+        world.does(world.leads[0], "email_clicked", "welcome", clicked)
+    world.settle(NOW + 2 * DAY)
+    assert [dict(world.ports(lead))["s2"] for lead in world.leads] == [port, "else"]
+    with database.read() as session:
+        seen = sa.select(Decision.why).join(Enrollment, Enrollment.id == Decision.enrollment_id)
+        why = session.scalar(seen.where(Decision.step == "s2", Enrollment.lead_id == world.leads[0]))
+    assert why is not None
+    assert list(why["seen"].values()) == [count]
+
+
+def test_rule_9_a_branch_is_decided_once_on_arrival(database: Database) -> None:
+    by_field = {"kind": "by_field", "settings": {"field": "country", "arms": [{"port": "a", "values": ["CH"]}]}}
+    world = World(database, factories.flow({**by_field, "next": {"a": "end", "else": "s2"}}, WAIT), count=1)
+    world.enter()
+    with database.write() as session:
+        updating.set_values(session, world.leads[0], {"country": "CH"}, at=NOW + HOUR)
+    world.settle(NOW + HOUR)
+    assert world.ports(world.leads[0]) == [("s1", "else")]
+    assert world.where() == [("active", "s2")]
