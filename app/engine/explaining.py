@@ -13,7 +13,7 @@ from app import clock, db
 from app.engine import rationing, spans, versions
 from app.engine.catalog import TRIGGERS
 from app.engine.graph import Flow, TriggerSpec
-from app.engine.models import Campaign, Decision, Enrollment
+from app.engine.models import Campaign, Decision, Enrollment, WebhookCall
 from app.engine.triggertype import TriggerType
 from app.engine.versions import Published
 from app.kinds import parse
@@ -77,7 +77,7 @@ def _passage(session: Session, passage: Enrollment, names: Names) -> Passage:
         lines.append(_line(flow, names, decision, sent.get(decision.visit)))
     flow = versions.get(session, passage.version_id).flow
     if passage.state == "active":
-        lines.append(_standing(flow, names, passage))
+        lines.append(_standing(session, flow, names, passage))
     return Passage(
         passage.id,
         passage.version_id,
@@ -142,10 +142,26 @@ def _title(flow: Flow, step_id: str, names: Names) -> tuple[str, str]:
     return step.name or step.type.describe(step.settings, names), step.kind
 
 
-def _standing(flow: Flow, names: Names, passage: Enrollment) -> Line:
+def _standing(session: Session, flow: Flow, names: Names, passage: Enrollment) -> Line:
     title, kind = _title(flow, passage.step, names)
+    step = flow.steps.get(passage.step)
     until = f" until {passage.due_at:%Y-%m-%d %H:%M} UTC" if passage.due_at else " for an event"
-    return Line(passage.visit, passage.step, title, kind, None, passage.arrived_at, None, f"Waits here{until}.", {})
+    sentence = f"Waits here{until}."
+    if step is not None and step.type.rests:
+        sentence = _answer_awaited(session, passage)
+    elif passage.tries and passage.reason:
+        sentence = f"Could not be done: {passage.reason.rstrip('.')}. It is tried again{until.replace('until', 'at')}."
+    return Line(passage.visit, passage.step, title, kind, None, passage.arrived_at, None, sentence, {})
+
+
+def _answer_awaited(session: Session, passage: Enrollment) -> str:
+    """How it stands with the call that the lead waits for."""
+    mine = (WebhookCall.enrollment_id == passage.id, WebhookCall.visit == passage.visit)
+    call = session.scalar(sa.select(WebhookCall).where(*mine))
+    if call is None or call.state != "ready" or not call.reason:
+        return "Waits here for the other system's answer."
+    reason = call.reason.rstrip(".")
+    return f"Waits here for an answer: {reason}. It is asked again at {call.not_before:%Y-%m-%d %H:%M} UTC."
 
 
 def why_not(session: Session, lead_id: int, campaign_id: int) -> list[str]:

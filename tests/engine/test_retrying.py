@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import Database
-from app.engine import retrying
+from app.engine import explaining, retrying
 from app.engine.batch import Batch, rows
 from app.engine.catalog import STEPS
 from app.engine.models import Decision, Enrollment
@@ -86,6 +86,10 @@ def test_rule_16_only_those_for_whom_it_failed_try_again_and_go_on_once_it_works
     tick(database, NOW + 4 * MINUTE)
     tick(database, NOW + 5 * MINUTE)
     assert due(database) == [NOW + 15 * MINUTE]
+    with database.read() as session:
+        campaign_id = session.scalar(sa.select(Enrollment.campaign_id)) or 0
+        told = explaining.why(session, ids[0], campaign_id)[0].lines[-1].sentence
+    assert told == "Could not be done: the other end is down. It is tried again at 2026-03-02 09:15 UTC."
     breaking.broken = set()
     tick(database, NOW + 15 * MINUTE)
     assert states(database) == [("completed", None)] * 2

@@ -20,7 +20,7 @@ from flask import Flask
 from app import signing
 from app.calling_out import Caller
 from app.db import Database
-from app.engine import calling, retrying
+from app.engine import calling, explaining, retrying
 from app.engine.models import Decision, Enrollment, WebhookCall
 from app.engine.steps import webhook
 from app.engine.ticking import tick
@@ -175,6 +175,10 @@ def test_rule_16_a_server_that_is_down_is_asked_again_ever_later_with_the_same_k
         assert world.call(NOW + 5 * MINUTE).deferred == 1
         assert world.call(NOW + 14 * MINUTE) == calling.Called()
         assert world.where() == [("active", "s1", None)]
+        with database.read() as session:
+            told = explaining.why(session, world.leads[0], world.campaign.id)[0].lines[-1].sentence
+        busy = f"{receiver.authority} answered 500. It is asked again at 2026-03-02 09:15 UTC."
+        assert told == f"Waits here for an answer: {busy}"
         assert world.call(NOW + 15 * MINUTE).answered == 1
     assert len({(headers["Idempotency-Key"], body) for headers, body in receiver.heard}) == 1
     assert world.where()[0][0] == "completed"
