@@ -31,6 +31,6 @@ def sentence(state: str, reason: str | None, not_before: datetime, winner: str) 
     if reason == "frequency_cap" and winner:
         words.append(f"; {winner} came first")
     if state == "held" and reason in {"frequency_cap", "quiet_hours"}:
-        words.append(f"; looked at again at {not_before:%Y-%m-%d %H:%M} UTC")
+        words.append(f"; next try {not_before:%Y-%m-%d %H:%M} UTC")
     because = "".join(words)
     return f"The mail is {state.replace('_', ' ')}" + (f": {because}." if because else ".")
