@@ -18,7 +18,7 @@ from app import clock
 from app.accounts import limiting, signing_in
 from app.calling_out import Caller
 from app.db import Database
-from app.engine import calling, passing, sharing, ticking
+from app.engine import calling, passing, replaying, sharing, ticking
 from app.engine.sharing import ENGINE, SENDER, Share
 from app.mail import delivering
 from config import Config
@@ -126,6 +126,7 @@ class Clockwork:
             if not self.share.keeps_house(session):
                 return
             passing.pass_time(session, now, base_url=self.config.base_url)
+        replaying.replay_nightly(self.database, now)
         with self.database.write() as session:
             limiting.forget(session, now)
             signing_in.forget(session, now)

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from app import cli, clock, signing
 from app.calling_out import Caller
-from app.engine import calling, explaining, health, passing
-from app.engine.models import Campaign, WebhookCall
+from app.engine import calling, explaining, health, passing, replaying
+from app.engine.models import Campaign, Enrollment, WebhookCall
 from app.engine.ticking import TickReport, tick
 from app.leads import finding
 from app.leads.addresses import BadAddress
@@ -149,6 +149,25 @@ def why_not_command(email: str, campaign: str, as_json: bool) -> None:
     cli.say(reasons, as_json, "\n".join(reasons) or "Nothing keeps this lead out; the next tick lets it in.")
 
 
+@click.command("replay")
+@click.argument("email")
+@click.argument("campaign")
+@cli.json_option
+def replay_command(email: str, campaign: str, as_json: bool) -> None:
+    """Ask the decisions of a lead in a campaign again, from the log; exit status 1 when one comes out otherwise."""
+    with cli.database().read() as session:
+        lead_id, campaign_id = _pair(session, email, campaign)
+        inside = sa.and_(Enrollment.lead_id == lead_id, Enrollment.campaign_id == campaign_id)
+        ids = session.scalars(sa.select(Enrollment.id).where(inside).order_by(Enrollment.id)).all()
+    if not ids:
+        cli.refuse(f"{email} has never been in {campaign}.")
+    told = [replaying.replay(cli.database(), enrollment_id) for enrollment_id in ids]
+    lines = [replaying.sentence(visit) for one in told for visit in one.visits]
+    cli.say([asdict(one) for one in told], as_json, "\n".join(lines) or "No decision has been made yet.")
+    if any(one.drift for one in told):
+        raise click.exceptions.Exit(1)
+
+
 def _pair(session: Session, email: str, campaign: str) -> tuple[int, int]:
     try:
         lead = finding.by_email(session, email)
@@ -188,4 +207,5 @@ def health_command(as_json: bool) -> None:
 
 from app.engine import cli_steering as cli_steering  # noqa: E402  (it adds its commands to `flask leads`)
 
-commands: tuple[Any, ...] = (health_command, tick_command, call_command, webhooks, why_command, why_not_command)
+told = (why_command, why_not_command, replay_command)
+commands: tuple[Any, ...] = (health_command, tick_command, call_command, webhooks, *told)
