@@ -134,6 +134,17 @@ class Decision(Base):
     why: Mapped[dict[str, Any] | None]  # {"seen": {operand: value}, "note": "…"}
 
 
+class Replay(Base):
+    """A passage whose decisions were asked again from the log, and those that came out otherwise (SEMANTICS 30)."""
+
+    __tablename__ = "replays"
+
+    enrollment_id: Mapped[Ref] = mapped_column(sa.ForeignKey("enrollments.id"), primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(index=True)
+    visits: Mapped[int]
+    drift: Mapped[list[Any]]  # [{"visit", "step", "journalled", "found"}]
+
+
 class Lease(Base):
     """A part of the work that one process does, until when by the database's clock; `fence` counts up at each take-over."""
 
