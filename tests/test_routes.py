@@ -67,6 +67,7 @@ ANYBODY_MAY_CHANGE = {
     "segments_builder.preview",  # counts, changes nothing
 }
 SALES_MAY_CHANGE = ANYBODY_MAY_CHANGE | {
+    "campaigns.steer",
     "leads.add_note",
     "leads.add_tag",
     "leads.change",

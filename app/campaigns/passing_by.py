@@ -16,8 +16,9 @@ from app import db
 from app.engine import claiming, goals, journal, versions
 from app.engine.batch import Batch, prepare, rows
 from app.engine.graph import Step
-from app.engine.models import Campaign, Decision, Enrollment
+from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.engine.versions import Published
+from app.segments import ruling
 
 
 class CannotRun(ValueError):
@@ -60,6 +61,23 @@ def run_for_passed(session: Session, campaign_id: int, step_id: str, *, at: date
     journal.write(session, published.id, step.id, at)
     prepare(session)
     return done
+
+
+def offered(session: Session, campaign_id: int, *, at: datetime) -> list[tuple[str, str, int]]:
+    """The steps put in behind leads who are inside: id, what it is, and how many are past it."""
+    campaign = session.get_one(Campaign, campaign_id)
+    current = versions.get(session, campaign.version_id or 0)
+    inside = sa.select(Version.flow).where(Version.campaign_id == campaign_id, Version.id != current.id)
+    first = [{step["id"] for step in flow["steps"]} for flow in session.scalars(inside)]
+    fresh = [s for s in current.flow.steps.values() if runs_afterwards(s) and not all(s.id in ids for ids in first)]
+    names = ruling.names(session)
+    found = []
+    for step in fresh:
+        if number := count(session, campaign_id, step.id, at=at):
+            found.append(
+                (step.id, f"{step.type.label}: {step.name or step.type.describe(step.settings, names)}", number)
+            )
+    return found
 
 
 def runs_afterwards(step: Step) -> bool:

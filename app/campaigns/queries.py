@@ -237,6 +237,7 @@ def of_lead(session: Session, lead_id: int) -> Sequence[Any]:
             Enrollment.reason,
             Enrollment.entered_at,
             Enrollment.due_at,
+            Enrollment.paused_at,
             Enrollment.finished_at,
             Campaign.name,
             Version.flow,
@@ -248,6 +249,49 @@ def of_lead(session: Session, lead_id: int) -> Sequence[Any]:
         .limit(MOST_SHOWN)
     )
     return session.execute(found).all()
+
+
+def standing(session: Session, campaign_id: int, lead_id: int) -> Any:
+    """Where a lead stands in a campaign: step, since when it is paused, and the flow it is in; None if it is not inside."""
+    found = sa.select(Enrollment.step, Enrollment.paused_at, Version.flow).join(
+        Version, Version.id == Enrollment.version_id
+    )
+    inside = sa.and_(Enrollment.campaign_id == campaign_id, Enrollment.lead_id == lead_id, Enrollment.state == "active")
+    return session.execute(found.where(inside).order_by(Enrollment.id.desc()).limit(1)).first()
+
+
+def paused(session: Session, campaign_id: int) -> Sequence[Any]:
+    """The leads that are paused by hand, the longest first."""
+    inside = sa.and_(Enrollment.campaign_id == campaign_id, Enrollment.state == "active")
+    found = (
+        sa.select(Lead.id, Lead.first_name, Lead.last_name, Lead.email, Enrollment.step, Enrollment.paused_at)
+        .join(Enrollment, Enrollment.lead_id == Lead.id)
+        .where(inside, Enrollment.paused_at.is_not(None))
+        .order_by(Enrollment.paused_at)
+        .limit(MOST_SHOWN)
+    )
+    return session.execute(found).all()
+
+
+def attention(session: Session, campaign_id: int) -> int:
+    """How many of its leads and mails wait for a person."""
+    failed = sa.and_(Enrollment.campaign_id == campaign_id, Enrollment.state == "failed")
+    late = sa.and_(Message.campaign_id == campaign_id, Message.state == "held", Message.reason == "late")
+    mails = session.scalar(sa.select(sa.func.count()).select_from(Message).where(late)) or 0
+    return mails + (session.scalar(sa.select(sa.func.count()).select_from(Enrollment).where(failed)) or 0)
+
+
+def step_choices(session: Session, flow: dict[str, Any]) -> list[tuple[str, str]]:
+    """The steps of a flow to choose from, by id."""
+    names = ruling.names(session)
+    labels = {card["kind"]: card["label"] for card in palette.steps()}
+    return [
+        (
+            step["id"],
+            f"{labels.get(step['kind'], step['kind'])}: {step.get('name') or palette.look(step, names)['title']}",
+        )
+        for step in flow["steps"]
+    ]
 
 
 def open_by_hand(session: Session) -> list[tuple[int, str]]:

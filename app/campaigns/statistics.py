@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.outbox import Message
 from app.tracking.models import Event
+from app.tracking.queries import by_people
 
 RECENT = timedelta(days=30)
 _REACTIONS = {"email_opened": "opened", "email_clicked": "clicked", "email_bounced": "bounced"}
@@ -34,9 +35,13 @@ def figures(session: Session, campaign_id: int, flow: dict[str, Any], *, now: da
         if mails[id_] or step["kind"] == "send_email":
             steps[id_] |= _of_mail(mails[id_])
         elif step["kind"] == "handoff":
-            steps[id_]["result"] = f"SLA {step['settings'].get('answer_within_hours', 4)} h"
+            steps[id_]["result"] = _answer_within(step["settings"].get("answer_within_hours", 4))
     triggers = {t["id"]: _of_trigger(*entered[t["id"]]) for t in flow["triggers"]}
     return {"steps": steps, "triggers": triggers, "states": _states(session, campaign_id)}
+
+
+def _answer_within(hours: Any) -> str:
+    return f"Answer within {hours} working hour{'' if hours == 1 else 's'}"
 
 
 def _here(session: Session, campaign_id: int) -> dict[str, int]:
@@ -83,7 +88,7 @@ def _mails(session: Session, campaign_id: int) -> defaultdict[str, dict[str, int
     reacted = (
         sa.select(Message.step, Event.kind, sa.func.count(Event.message_id.distinct()))
         .join(Message, Message.id == Event.message_id)
-        .where(own, Event.kind.in_(_REACTIONS), Event.agent != "machine")
+        .where(own, Event.kind.in_(_REACTIONS), by_people(Event))
         .group_by(Message.step, Event.kind)
     )
     for step, kind, count in session.execute(reacted):

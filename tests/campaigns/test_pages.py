@@ -236,3 +236,96 @@ def test_a_campaign_can_be_taken_along_as_text(sign_in: SignIn, campaign_id: int
 
     assert answer.mimetype == "application/yaml"
     assert b"send_email: {mail: welcome}" in answer.data
+
+
+# --- with leads inside
+
+
+def test_rule_23_the_plan_is_shown_carried_out_and_undone_on_the_page(
+    sign_in: SignIn, sqlite_database: Database
+) -> None:
+    from tests.campaigns.test_migrating import LOST, Inside
+
+    inside, client = Inside(sqlite_database), sign_in("marketer")
+    inside.draw(LOST)
+    before = inside.rows()
+    page = client.get(f"/campaigns/{inside.id}").text
+    assert 'id="publish-plan"' in page
+    assert "Undo publication" not in page
+    shown = client.post(f"/campaigns/{inside.id}/plan").text
+    assert "3 leads are inside" in shown
+    assert 'name="map.w"' in shown
+    assert inside.rows() == before
+
+    bad = client.post(f"/campaigns/{inside.id}/publication", json={"revision": 2, "move": True, "choices": {"w": "no"}})
+    assert (bad.status_code, "no step no" in bad.get_json()["sentence"]) == (422, True)
+    given = {"revision": 2, "move": True, "choices": {"w": "w2"}}
+    assert client.post(f"/campaigns/{inside.id}/publication", json=given).get_json()["version"] == 2
+    assert {step for _, step in inside.where()} == {"w2"}
+    assert "Undo publication" in client.get(f"/campaigns/{inside.id}").text
+    assert "3 leads inside" in client.get(f"/campaigns/{inside.id}/versions").text
+    assert sign_in("viewer").delete(f"/campaigns/{inside.id}/publication").status_code == 403
+    assert client.delete(f"/campaigns/{inside.id}/publication").status_code == 303
+    assert inside.rows() == before
+    assert client.delete(f"/campaigns/{inside.id}/publication").status_code == 422
+
+
+def test_rule_25_resuming_shows_what_it_releases(sign_in: SignIn, sqlite_database: Database) -> None:
+    from tests.campaigns.test_migrating import Inside
+
+    inside, client = Inside(sqlite_database), sign_in("marketer")
+    assert client.post(f"/campaigns/{inside.id}/pause", data={"clock": "runs"}).status_code == 303
+    dialog = client.get(f"/campaigns/{inside.id}/release").text
+    assert "The clock of waits ran on" in dialog
+    assert client.post(f"/campaigns/{inside.id}/release", data={"spread": "5"}).status_code == 422
+    assert client.post(f"/campaigns/{inside.id}/release", data={"spread": "4", "older": "7"}).status_code == 303
+    assert client.post(f"/campaigns/{inside.id}/release", data={"spread": "4"}).status_code == 422
+
+
+def test_what_needs_attention_is_on_one_page(sign_in: SignIn, sqlite_database: Database) -> None:
+    from app.engine.models import Enrollment
+    from app.outbox import Message
+    from tests.campaigns.test_migrating import INSERTED, Inside
+
+    inside, client = Inside(sqlite_database), sign_in("marketer")
+    page = f"/campaigns/{inside.id}/attention"
+    assert "Nothing needs you" in client.get(page).text
+    inside.draw(INSERTED)
+    inside.publish({})
+    with sqlite_database.write() as session:
+        session.execute(sa.update(Message).values(state="held", reason="late"))
+        failed = {"state": "failed", "reason": "<b>down</b>", "finished_at": inside.now}
+        session.execute(sa.update(Enrollment).where(Enrollment.lead_id == inside.leads[2]).values(failed))
+    shown = client.get(page).text
+    for words in ("1 mail was due", "&lt;b&gt;down", "Run it for the 1 who passed"):
+        assert words in shown
+    assert client.post(f"/campaigns/{inside.id}/steps/x/passed").status_code == 303
+    assert client.post(f"/campaigns/{inside.id}/late", data={"spread": "4"}).status_code == 303
+    assert client.delete(f"/campaigns/{inside.id}/late").status_code == 303
+    failed_url = f"/campaigns/{inside.id}/failed"
+    assert client.post(failed_url, data={"what": "move", "to": "gone"}).status_code == 422
+    assert client.post(failed_url, data={"what": "retry", "step": "w"}).status_code == 303
+    assert client.post(failed_url, data={"what": "give_up"}).status_code == 303
+    assert client.post(failed_url, data={"what": "nothing"}).status_code == 422
+    assert "Nothing needs you" in client.get(page).text
+
+
+def test_rule_26_sales_steers_a_lead_from_its_page(sign_in: SignIn, sqlite_database: Database) -> None:
+    from tests.campaigns.test_migrating import Inside
+
+    inside, client = Inside(sqlite_database), sign_in("sales", name="Sam")
+    lead = inside.leads[2]
+    assert "Change…" in client.get(f"/leads/{lead}/campaigns").text
+    url = f"/campaigns/{inside.id}/leads/{lead}/steering"
+    assert "Pause it here" in client.get(url).text
+    assert client.post(url, data={"what": "pause", "reason": " "}).status_code == 422
+    assert client.post(url, data={"what": "pause", "reason": "on leave"}).status_code == 303
+    assert "Let it go on" in client.get(url).text
+    assert "paused since" in client.get(f"/leads/{lead}/campaigns").text
+    assert client.post(url, data={"what": "resume", "reason": "is back"}).status_code == 303
+    assert client.post(url, data={"what": "move", "step": "w2", "reason": "knows it"}).status_code == 303
+    assert client.post(url, data={"what": "remove", "reason": "bought"}).status_code == 303
+    assert inside.where()[2] == ("exited", "w2")
+    assert client.get(url).status_code == 422
+    assert "Taken out of" in client.get(f"/leads/{lead}").text
+    assert sign_in("viewer").post(url, data={"what": "pause", "reason": "x"}).status_code == 403

@@ -10,7 +10,7 @@ from flask import Response, jsonify, render_template, request, url_for
 from app import clock
 from app.accounts.guards import allow, current_user
 from app.accounts.models import ROLES, User
-from app.campaigns import checking, drafting, editing, palette, queries, statistics
+from app.campaigns import checking, drafting, editing, palette, queries, statistics, undoing
 from app.campaigns.models import Draft
 from app.campaigns.views.room import blueprint, found
 from app.engine.models import Campaign, Version
@@ -34,6 +34,8 @@ def show(campaign_id: int) -> str:
         draft=draft,
         is_changed=version is None or version.flow != draft.flow,
         versions=queries.versions(session(), campaign_id),
+        undoable=undoing.undoable(session(), campaign_id),
+        attention=queries.attention(session(), campaign_id),
         data=_data(campaign, draft, version),
         may_edit=_may_edit(campaign),
     )
@@ -59,6 +61,7 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
             "form": url_for("campaigns.settings_form", campaign_id=id_),
             "settings": url_for("campaigns.read_settings", campaign_id=id_),
             "publication": url_for("campaigns.publish", campaign_id=id_),
+            "plan": url_for("campaigns.plan", campaign_id=id_),
             "figures": url_for("campaigns.figures", campaign_id=id_),
             "leads": url_for("campaigns.step_leads", step="STEP", campaign_id=id_),
         },

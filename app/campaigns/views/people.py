@@ -70,7 +70,7 @@ def _standing(row: Any, names: Any) -> str:
 
 @blueprint.get("/campaigns/<int:campaign_id>/leads/<int:lead_id>/why")
 def why(campaign_id: int, lead_id: int) -> str:
-    campaign, lead = found(campaign_id), _lead(lead_id)
+    campaign, lead = found(campaign_id), lead_of(lead_id)
     passages = explaining.why(session(), lead_id, campaign_id)
     kept_out = [] if passages else explaining.why_not(session(), lead_id, campaign_id)
     values = {"campaign": campaign, "lead": lead, "passages": passages, "kept_out": kept_out}
@@ -79,7 +79,8 @@ def why(campaign_id: int, lead_id: int) -> str:
     return htmx.answer("campaigns/why.html", "campaigns/_why.html", **values)
 
 
-def _lead(lead_id: int) -> Lead:
+def lead_of(lead_id: int) -> Lead:
+    """The lead of this address."""
     lead = session().get(Lead, lead_id)
     if lead is None:
         raise Refused("There is no such lead.", 404)
@@ -89,7 +90,7 @@ def _lead(lead_id: int) -> Lead:
 @blueprint.get("/leads/<int:lead_id>/campaigns/entry")
 def lead_entry(lead_id: int) -> str:
     """The dialog "Add to campaign" of a lead's page."""
-    lead = _lead(lead_id)
+    lead = lead_of(lead_id)
     name = queries.called(lead.first_name, lead.last_name, lead.email)
     return render_template(
         "campaigns/_lead_entry.html", lead=lead, name=name, campaigns=queries.open_by_hand(session())
@@ -101,7 +102,7 @@ def enter_lead(lead_id: int) -> Response:
     campaign_id = request.form.get("campaign", type=int)
     if campaign_id is None:
         raise Refused("Choose the campaign.")
-    return _enter(campaign_id, [_lead(lead_id).id])
+    return _enter(campaign_id, [lead_of(lead_id).id])
 
 
 @blueprint.post("/campaigns/<int:campaign_id>/leads")
