@@ -17,14 +17,27 @@ from app.preferences.limits import Cap, Limits, Turn
 
 MESSAGES: sa.Table = Message.__table__
 REASONS = ("frequency_cap", "quiet_hours")
+MOST_AT_ONCE = 20_000  # an opening must not hold the database with all that a night has gathered
 _HELD = MESSAGES.c.state == sa.literal_column("'held'")  # written out, so that both databases see the partial index
 
 
 def release(session: Session, now: datetime) -> int:
-    """Mail whose hour has come, or whose slot should be free, is due again; it is asked once more before it leaves."""
+    """Mail whose hour has come, or whose slot should be free, is due again; it is asked once more before it leaves.
+
+    The best priority first, since of two that waited for one slot the first to be looked at gets it.
+    """
+    come = (
+        sa.select(MESSAGES.c.id)
+        .where(_HELD, MESSAGES.c.reason.in_(REASONS), MESSAGES.c.not_before <= sa.literal(now, Instant))
+        .order_by(MESSAGES.c.priority, MESSAGES.c.id)
+        .limit(MOST_AT_ONCE)
+        .with_for_update(skip_locked=True)
+        .cte("come")
+        .prefix_with("MATERIALIZED")
+    )
     statement = (
         sa.update(MESSAGES)
-        .where(_HELD, MESSAGES.c.reason.in_(REASONS), MESSAGES.c.not_before <= sa.literal(now, Instant))
+        .where(MESSAGES.c.id.in_(sa.select(come.c.id)))
         .values(state="ready", reason=None, winner_id=None)
     )
     return session.connection().execute(statement).rowcount

@@ -23,7 +23,7 @@ LEASE = timedelta(minutes=10)
 FIRST_DELAY = timedelta(minutes=5)
 LONGEST_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=5)
-MOST_ROUNDS = 20  # of claiming mail that turns out to be held: the next pass goes on
+MOST_ROUNDS = 100  # of claiming mail that turns out to be held: the next pass goes on
 ATTENTION = ("held", "deferred", "failed", "in_doubt")  # the words of ix_messages_attention
 RESENT = "resent"  # the reason of operational mail that was in doubt once and leaves a second time
 TWICE = "in_doubt_twice"  # and was in doubt again: now a person decides

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import Database
-from app.mail import leasing, queries
+from app.mail import holding, leasing, queries
 
 
 def plans(database: Database, work: Any) -> list[str]:
@@ -35,6 +35,7 @@ def plans(database: Database, work: Any) -> list[str]:
             "ix_messages_due",
         ),
         (lambda s: leasing.release(s), "ix_messages_attention"),
+        (lambda s: holding.release(s, datetime.fromisoformat("2026-03-02T09:00Z")), "ix_messages_held"),
         (lambda s: leasing.recover(s, datetime.fromisoformat("2026-03-02T09:00Z")), "ix_messages_leased"),
         (lambda s: queries.counts(s), "ix_messages_attention"),
         (lambda s: queries.waiting(s, "in_doubt"), "ix_messages_attention"),
