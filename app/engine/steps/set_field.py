@@ -35,7 +35,7 @@ class SetField(Settings):
         Widget("Value", hint="Leave empty to clear the field.", shown_if=("how", "value")),
     ] = ""
     amount: Annotated[
-        float,
+        int | float,
         Field(ge=-1e12, le=1e12),
         Widget("Plus", "number", hint="Minus takes away; an empty field counts as 0.", shown_if=("how", "add")),
     ] = 1

@@ -27,9 +27,11 @@ class SetOwner(Settings):
         str, Field(pattern="^(round_robin|account_owner|person|nobody)$"), Widget("To", "choice", choices=TO)
     ] = "round_robin"
     person: Annotated[str, Field(max_length=320), Widget("Person", "user", shown_if=("to", "person"))] = ""
-    team: Annotated[str, Field(max_length=200), Widget("Team", hint="For turns; empty: everybody who takes leads.")] = (
-        ""
-    )
+    team: Annotated[
+        str,
+        Field(max_length=200),
+        Widget("Team", hint="Empty: everybody who takes leads.", shown_if=("to", "round_robin")),
+    ] = ""
     only_without: Annotated[bool, Widget("Only leads without an owner", "switch")] = True
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
 import sqlalchemy as sa
 
+from app.campaigns import drafting
 from app.db import Database
 from app.engine.models import Decision
 from app.leads.models import Company, Lead
 from tests import factories
+from tests.conftest import NOW
 from tests.engine.steps.world import events, passing, user
 
 
@@ -62,3 +65,13 @@ def test_when_nobody_is_there_the_lead_goes_on_and_the_journal_says_so(database:
     with database.read() as session:
         said = session.scalars(sa.select(Decision.why).where(Decision.step.in_(["s1", "s2"]))).all()
     assert said == [{"note": "nobody was there to take it"}] * 2
+
+
+def test_in_the_designer_a_person_is_chosen_and_never_guessed(sign_in: Any, sqlite_database: Database) -> None:
+    with sqlite_database.write() as session:
+        campaign_id = drafting.create(session, name="Any", at=NOW).id
+    data = {"what": "step", "kind": "set_owner", "settings": json.dumps({"to": "person"})}
+    page = sign_in("marketer").post(f"/campaigns/{campaign_id}/draft/form", data=data).get_data(as_text=True)
+    person = page[page.index('name="person"') :].split("</select>")[0]
+    assert person.index('value=""') < person.index("marketer@example.com")
+    assert "selected" not in person.split("marketer@example.com")[1]
