@@ -30,6 +30,7 @@ def look(session: Session, *, now: datetime) -> int:
     if not locking.try_alone(session):
         return 0
     _forget_over(session)
+    states = session.scalars(sa.select(TriggerState)).all()  # held, so that each is not asked for by itself
     waiting = sa.select(Waiting.campaign_id, Waiting.trigger).distinct()
     queues = {(row.campaign_id, row.trigger) for row in session.execute(waiting)}
     count = 0
@@ -42,6 +43,7 @@ def look(session: Session, *, now: datetime) -> int:
         if any(_concerns(version, trigger, queues) for trigger in version.flow.spec.triggers):
             isolating.attempt(session, version.campaign_id, partial(work, version), now=now)
     _drop_strays(session, queues, now)
+    del states
     return count
 
 

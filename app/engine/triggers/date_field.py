@@ -52,13 +52,32 @@ def due(settings: DateField, span: Span) -> sa.Select[Any] | None:
     if not days:
         return None
     leads = db.table("leads")
+    value = _value(settings, leads)
     if settings.field in INSTANTS:
-        given, holds = _moments(settings, days, leads)
+        rows, near = _moments(settings, days, value)
     else:
-        given, holds = _dates(settings, days, leads)
-    found = sa.select(leads.c.id.label("lead_id"), given.c.at, given.c.day.label("occasion"))
-    found = found.join(given, sa.and_(given.c.zone == span.zone_of(leads), holds))
-    return span.only(found, leads.c.id)
+        rows, near = _dates(settings, days, value)
+    # both are put aside first: as one join SQLite would read every lead once for every zone
+    found = sa.select(leads.c.id, span.zone_of(leads).label("zone"), value.label("value")).where(near)
+    some = span.only(found, leads.c.id).cte("some").prefix_with("MATERIALIZED")
+    given = sa.select(rows).cte("moments").prefix_with("MATERIALIZED")
+    holds = _holds(settings, some.c.value, given)
+    chosen = sa.select(some.c.id.label("lead_id"), given.c.at, given.c.day.label("occasion"))
+    return chosen.join(given, sa.and_(given.c.zone == some.c.zone, holds))
+
+
+def _value(settings: DateField, leads: sa.FromClause) -> sa.ColumnElement[Any]:
+    if settings.field in INSTANTS:
+        return leads.c[settings.field]
+    return sa.func.substr(fields.column(settings.field, "date", leads), 1, 10)
+
+
+def _holds(settings: DateField, value: sa.ColumnElement[Any], given: sa.FromClause) -> sa.ColumnElement[bool]:
+    if settings.field in INSTANTS:
+        return sa.and_(value >= given.c.begins, value < given.c.ends)
+    if settings.yearly:
+        return sa.and_(sa.func.substr(value, 6, 5) == given.c.text, value <= given.c.wanted)
+    return value == given.c.text
 
 
 def _shifted(day: date, days: int) -> date:
@@ -70,9 +89,9 @@ def _at(settings: DateField, name: str, day: date) -> datetime:
 
 
 def _dates(
-    settings: DateField, days: list[tuple[str, date, date]], leads: sa.FromClause
+    settings: DateField, days: list[tuple[str, date, date]], value: sa.ColumnElement[Any]
 ) -> tuple[sa.Subquery, sa.ColumnElement[bool]]:
-    """Days kept as text: the whole of it, or the end of it every year."""
+    """Days kept as text: the whole of it, or the end of it every year; with what leads to be asked about have."""
     rows = []
     for name, day, wanted in days:
         texts = [wanted.isoformat()[5:] if settings.yearly else wanted.isoformat()]
@@ -80,14 +99,12 @@ def _dates(
             texts.append("02-29")
         rows += [(name, text, wanted.isoformat(), _at(settings, name, day), day.isoformat()) for text in texts]
     given = db.rows_of(rows, zone=sa.Text(), text=sa.Text(), wanted=sa.Text(), at=db.Instant(), day=sa.Text())
-    value = fields.column(settings.field, "date", leads)
-    if not settings.yearly:
-        return given, sa.func.substr(value, 1, 10) == given.c.text
-    return given, sa.and_(sa.func.substr(value, 6, 5) == given.c.text, sa.func.substr(value, 1, 10) <= given.c.wanted)
+    end = sa.func.substr(value, 6, 5) if settings.yearly else value
+    return given, end.in_(sorted({row[1] for row in rows}))
 
 
 def _moments(
-    settings: DateField, days: list[tuple[str, date, date]], leads: sa.FromClause
+    settings: DateField, days: list[tuple[str, date, date]], value: sa.ColumnElement[Any]
 ) -> tuple[sa.Subquery, sa.ColumnElement[bool]]:
     """Instants: those of the wanted day where the lead lives; every year, of that day in years before."""
     rows = []
@@ -97,8 +114,9 @@ def _moments(
             begins, ends = (instant(datetime.combine(_shifted(there, n), time()), zone(name)) for n in (0, 1))
             rows.append((name, begins, ends, _at(settings, name, day), day.isoformat()))
     given = db.rows_of(rows, zone=sa.Text(), begins=db.Instant(), ends=db.Instant(), at=db.Instant(), day=sa.Text())
-    value = leads.c[settings.field]
-    return given, sa.and_(value >= given.c.begins, value < given.c.ends)
+    if not rows:
+        return given, sa.false()
+    return given, sa.and_(value >= min(row[1] for row in rows), value < max(row[2] for row in rows))
 
 
 def _same_day(day: date, year: int) -> list[date]:
