@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +34,7 @@ class Sink(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
-        return f"smtp://127.0.0.1:{self.server_address[1]}/?timeout=2"
+        return f"smtp://127.0.0.1:{self.server_address[1]}/?timeout=1"
 
 
 class _Session(socketserver.StreamRequestHandler):
@@ -66,7 +68,23 @@ class _Session(socketserver.StreamRequestHandler):
         self.server.got.append(b"".join(lines))
         return self.say(answer)
 
+    def trickle(self) -> bool:
+        with contextlib.suppress(OSError):
+            for _ in range(40):
+                self.wfile.write(b"2")
+                time.sleep(0.3)
+        return False
+
     def say(self, answer: str) -> bool:
+        if answer == "SILENCE":
+            time.sleep(1.3)
+            return False
+        if answer == "TRICKLE":
+            return self.trickle()
+        if answer == "25":
+            self.wfile.write(b"25")
+            time.sleep(1.3)
+            return False
         self.wfile.write(answer.encode() + b"\r\n")
         return not answer.startswith("421")
 
@@ -157,19 +175,81 @@ def test_the_mailbox_shows_a_mail_delivered_twice_twice(tmp_path: Path) -> None:
         ({"DATA": "451 4.3.0 disk full"}, "deferred", "4.3.0", False),
         ({"DOT": "554 5.6.0 spam"}, "failed", "5.6.0", False),
         ({"DOT": "451 4.3.0 later"}, "deferred", "4.3.0", False),
-        ({"RCPT": "421 4.7.0 slow down"}, "deferred", "4.7.0", True),
+        ({"RCPT": "421 4.7.0 slow down"}, "deferred", "4.7.0", False),
+        ({"DOT": "421 4.3.2 shutting down"}, "deferred", "4.3.2", False),
+        ({"MAIL": "421 4.3.2 closing"}, "deferred", "4.3.2", True),
         ({"GREETING": "421 4.3.2 closing"}, "deferred", "", True),
+        ({"GREETING": "554 5.7.1 go away"}, "deferred", "", True),
+        ({"GREETING": "HTTP/1.1 400 Bad Request"}, "deferred", "", True),
+        ({"EHLO": "500 what", "HELO": "500 what"}, "deferred", "", True),
+        ({"EHLO": None}, "deferred", "", True),
+        ({"MAIL": None}, "deferred", "", True),
         ({"RCPT": None}, "deferred", "", True),
         ({"DATA": None}, "deferred", "", True),
         ({"DOT": None}, "in_doubt", "", True),
+        ({"RCPT": "252 2.0.0 cannot verify"}, "sent", "2.0.0", False),
+        ({"DATA": "250 ok, but where is 354"}, "deferred", "", False),
+        ({"DOT": "354 and now what"}, "deferred", "", False),
+        ({"DOT": "999 nonsense"}, "deferred", "", False),
+        ({"DOT": "250-2.0.0 first line\r\n250 2.0.0 second"}, "sent", "2.0.0", False),
+        ({"DOT": "SILENCE"}, "in_doubt", "", True),
+        ({"RCPT": "SILENCE"}, "deferred", "", True),
+        ({"GREETING": "SILENCE"}, "deferred", "", True),
+        ({"DOT": "25"}, "in_doubt", "", True),
+        ({"DOT": "250 " + "x" * 20_000}, "sent", "", False),
+        ({"EHLO": "250-sink\r\n250 STARTTLS", "STARTTLS": "454 4.7.0 no key"}, "deferred", "", True),
+        ({"EHLO": "250-sink\r\n250 STARTTLS", "STARTTLS": "220 go\r\nnot TLS at all"}, "deferred", "", True),
     ],
 )
+@pytest.mark.parametrize("pipelines", [False, True], ids=["in turn", "pipelined"])
 def test_what_the_server_does_is_what_we_say(
-    sink: Callable[..., Sink], tmp_path: Path, changes: dict[str, str | None], state: str, code: str, is_down: bool
+    sink: Callable[..., Sink],
+    tmp_path: Path,
+    changes: dict[str, str | None],
+    state: str,
+    code: str,
+    is_down: bool,
+    pipelines: bool,
 ) -> None:
-    outcome = send(sink(**changes).url, tmp_path)
+    """BARS R5: every misbehaviour ends in a stated outcome; only a lost answer to the last dot leaves a mail in doubt."""
+    offers = {"EHLO": "250-sink\r\n250 PIPELINING"} if pipelines else {}
+    server = sink(**offers | changes)
+    outcome = send(server.url, tmp_path)
     assert (outcome.state, outcome.code, outcome.is_down) == (state, code, is_down)
-    assert outcome.reply
+    assert outcome.reply and len(outcome.reply) < 600
+    assert (state == "sent") <= bool(server.got)
+
+
+def test_a_server_that_trickles_its_answer_is_given_up_at_the_time_limit(
+    sink: Callable[..., Sink], tmp_path: Path
+) -> None:
+    """One byte a moment would hold a connection for ever if each byte began the time anew."""
+    started = time.monotonic()
+    outcome = send(sink(RCPT="TRICKLE").url, tmp_path)
+    assert (outcome.state, outcome.is_down) == ("deferred", True)
+    assert time.monotonic() - started < 6
+
+
+def test_a_recipient_refused_in_a_pipelined_group_does_not_harm_the_next_mail(
+    sink: Callable[..., Sink], tmp_path: Path
+) -> None:
+    """Such a server may let DATA through all the same; the empty mail is ended, and nobody gets it."""
+    server = sink(EHLO="250-sink\r\n250 PIPELINING")
+    answers = iter(["550 5.1.1 no", "250 ok", "450 4.2.1 later", "250 ok"])
+    plain = server.script
+    server.script = lambda command: next(answers) if command.upper().startswith("RCPT") else plain(command)
+    transport = open_transport(server.url, tmp_path)
+    assert [transport.deliver(envelope()).state for _ in range(4)] == ["failed", "sent", "deferred", "sent"]
+    assert (server.connections, len([mail for mail in server.got if mail])) == (1, 2)
+
+
+def test_a_mail_cannot_smuggle_a_second_one(sink: Callable[..., Sink], tmp_path: Path) -> None:
+    server = sink()
+    data = b"Subject: x\r\n\r\nhello\n.\nMAIL FROM:<evil@example.com>\r.\r\n"
+    assert send(server.url, tmp_path, envelope(data)).state == "sent"
+    assert server.got == [b"Subject: x\r\n\r\nhello\r\n..\r\nMAIL FROM:<evil@example.com>\r\n..\r\n"]
+    bad = envelope(recipient="ada@example.com>\r\nRCPT TO:<evil@example.com")
+    assert send(server.url, tmp_path, bad).state == "failed"
 
 
 def test_nobody_listening_is_said_in_one_sentence(tmp_path: Path) -> None:

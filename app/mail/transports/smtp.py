@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import smtplib
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.mail.transporttype import Outcome, State, TransportType
 __all__ = ["EXAMPLE", "SmtpTransport", "server"]
 
 MOST_ON_ONE_CONNECTION = 1000
+LONGEST_LINE, MOST_LINES = 65_536, 100
 IDLE = 5.0  # seconds after which a kept connection is asked whether it still lives
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
 _DOT = re.compile(rb"(?m)^\.")
@@ -28,6 +30,7 @@ class SmtpTransport:
         self._smtp: smtplib.SMTP | None = None
         self._count = 0
         self._used_at = 0.0
+        self._read = b""  # of the next answer
 
     def deliver(self, envelope: Envelope) -> Outcome:
         """Try one mail. Never raises for what the other side does."""
@@ -74,7 +77,7 @@ class SmtpTransport:
             )
         try:
             smtp.send(b".\r\n")
-            code, reply = smtp.getreply()
+            code, reply = self._answer(smtp)
         except (*LOST, smtplib.SMTPException) as error:
             self._drop()
             return Outcome(
@@ -98,7 +101,7 @@ class SmtpTransport:
     def _in_turn(self, smtp: smtplib.SMTP, lines: list[bytes]) -> Outcome | None:
         for place, (line, expected) in enumerate(zip(lines, (2, 2, 3), strict=True)):
             smtp.send(line)
-            code, reply = smtp.getreply()
+            code, reply = self._answer(smtp)
             if code // 100 != expected:
                 return self._refused(smtp, code, reply, of_domain=place > 0)
         return None
@@ -108,7 +111,7 @@ class SmtpTransport:
         smtp.send(b"".join(lines))
         refused: tuple[int, bytes, bool] | None = None
         for place, expected in enumerate((2, 2, 3)):
-            code, reply = smtp.getreply()
+            code, reply = self._answer(smtp)
             if code == 421 or (refused is None and code // 100 != expected):
                 refused = refused or (code, reply, place > 0)
             if code in {421, -1}:
@@ -117,8 +120,33 @@ class SmtpTransport:
             return None
         if code // 100 == 3:  # the server waits for a body all the same
             smtp.send(b".\r\n")
-            smtp.getreply()
+            self._answer(smtp)
         return self._refused(smtp, *refused)
+
+    def _answer(self, smtp: smtplib.SMTP) -> tuple[int, bytes]:
+        """One whole answer within the time limit, however slowly its bytes come; smtplib would begin anew with each byte."""
+        assert smtp.sock is not None
+        until = time.monotonic() + self._relay.timeout
+        lines: list[bytes] = []
+        while not lines or lines[-1][3:4] == b"-":
+            if len(lines) == MOST_LINES:
+                raise smtplib.SMTPServerDisconnected("The answer has no end.")
+            lines.append(self._line(smtp.sock, until))
+        smtp.sock.settimeout(self._relay.timeout)
+        code = int(lines[-1][:3]) if lines[-1][:3].isdigit() else -1
+        return code, b"\n".join(line[4:].strip() for line in lines)
+
+    def _line(self, sock: socket.socket, until: float) -> bytes:
+        while b"\n" not in self._read:
+            sock.settimeout(max(until - time.monotonic(), 0.001))
+            more = sock.recv(65_536)
+            if not more:
+                raise smtplib.SMTPServerDisconnected("The server hung up.")
+            self._read += more
+            if len(self._read) > LONGEST_LINE and b"\n" not in self._read:
+                raise smtplib.SMTPServerDisconnected("The answer has no end.")
+        line, _, self._read = self._read.partition(b"\n")
+        return line
 
     def _refused(self, smtp: smtplib.SMTP, code: int, reply: bytes, of_domain: bool) -> Outcome:
         outcome = self._outcome(code, reply, of_domain=of_domain)
@@ -154,7 +182,7 @@ class SmtpTransport:
         if self._smtp is not None and time.monotonic() - self._used_at > IDLE and not self._lives(self._smtp):
             self._drop()
         if self._smtp is None:
-            self._smtp, self._count = connect(self._relay), 0
+            self._smtp, self._count, self._read = connect(self._relay), 0, b""
         return self._smtp
 
     @staticmethod
