@@ -70,13 +70,22 @@ def _add_rooms(app: OpenAPI) -> None:
             else:
                 app.register_blueprint(blueprint)
     for command in (each for module in (serving, keeping, *layers.modules("cli")) for each in module.commands):
-        app.cli.add_command(_in_context(command))
+        _add(app, _in_context(command))
     if not any(rule.rule == "/" for rule in app.url_map.iter_rules()):
         app.add_url_rule("/", "home", _home)
 
 
 def _home() -> Response:
     return htmx.redirect(navigation.home())
+
+
+def _add(app: Flask, command: click.Command) -> None:
+    """A group that an earlier room has begun takes in the commands that a later one has for it: `flask leads …`."""
+    begun = app.cli.commands.get(command.name or "")
+    if isinstance(command, click.Group) and isinstance(begun, click.Group):
+        begun.commands.update(command.commands)
+    else:
+        app.cli.add_command(command)
 
 
 def _in_context(command: click.Command) -> click.Command:

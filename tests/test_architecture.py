@@ -61,7 +61,7 @@ def is_web(path: Path) -> bool:
     parts = path.relative_to(APP).with_suffix("").parts
     return (
         parts[0] in {"web", "api", "factory", "cli", "serving", "keeping"}
-        or parts[1:2] == ("views",)
+        or parts[1:2] in {("views",), ("cli",)}
         or parts[-1] in {"guards", "cli"}
     )
 
@@ -98,7 +98,7 @@ def test_nobody_imports_the_pages_or_commands_of_another_package() -> None:
     wrong = []
     for path in SOURCES:
         own = package_of(name_of(path))
-        is_door = {"views", "views.py", "cli.py"} & set(path.parts)
+        is_door = {"views", "views.py", "cli", "cli.py"} & set(path.parts)
         for module in sorted(imports(path)):
             if (door := doors.match(module)) and (door[1] != own or not is_door):
                 wrong.append(f"{name_of(path)} imports {module}")

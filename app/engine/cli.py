@@ -1,4 +1,4 @@
-"""Run the engine at the times the caller names, and ask it why."""
+"""Run the engine at the times the caller names, ask it why, and steer one lead by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app import cli, clock, signing
 from app.calling_out import Caller
-from app.engine import calling, explaining, health, passing, replaying
+from app.engine import calling, explaining, health, passing, replaying, steering
 from app.engine.models import Campaign, Enrollment, WebhookCall
 from app.engine.ticking import TickReport, tick
 from app.leads import finding
@@ -205,7 +205,54 @@ def health_command(as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-from app.engine import cli_steering as cli_steering  # noqa: E402  (it adds its commands to `flask leads`)
-
 told = (why_command, why_not_command, replay_command)
-commands: tuple[Any, ...] = (health_command, tick_command, call_command, webhooks, *told)
+DONE = {"pause": "is paused in", "resume": "goes on in", "move": "is moved within", "remove": "is taken out of"}
+HELP = {
+    "pause": "Hold EMAIL where it is in CAMPAIGN, its clock too.",
+    "resume": "Let EMAIL go on in CAMPAIGN.",
+    "move": "Put EMAIL at another step of CAMPAIGN.",
+    "remove": "Take EMAIL out of CAMPAIGN.",
+}
+
+
+def _command(name: str, act: Callable[..., int]) -> click.Command:
+    def run(email: str, campaign: str, reason: str, by: str, at: Any, as_json: bool, step: str = "") -> None:
+        more = [step] if name == "move" else []
+        with cli.database().write() as session:
+            lead = finding.by_email(session, email)
+            id_ = session.scalar(sa.select(Campaign.id).where(Campaign.key == campaign))
+            if lead is None or id_ is None:
+                cli.refuse(f"There is no {'lead ' + email if lead is None else 'campaign ' + campaign}.")
+            try:
+                act(session, id_, lead.id, *more, reason=reason, by=by, at=at or clock.now())
+            except steering.CannotSteer as error:
+                session.rollback()
+                cli.refuse(str(error))
+        answer = {"lead": email, "campaign": campaign, "done": name} | ({"step": step} if step else {})
+        cli.say(answer, as_json, f"{email} {DONE[name]} {campaign}.")
+
+    options = [
+        click.argument("email"),
+        click.argument("campaign"),
+        click.option("--reason", required=True, help="Why; it stands in the lead's story."),
+        click.option("--by", default="the command line", show_default=True, help="Who decided it."),
+        click.option("--at", type=cli.instant, help="The time it happens at; default: now."),
+        cli.json_option,
+    ]
+    if name == "move":
+        options.append(click.option("--step", required=True, help="The id of the step."))
+    for option in reversed(options):
+        run = option(run)
+    return click.command(name, help=HELP[name])(run)
+
+
+@click.group("leads")
+def leads() -> None:
+    """One lead in a campaign; joins the commands about leads."""
+
+
+for name, act in (("pause", steering.pause), ("resume", steering.resume), ("move", steering.move), ("remove", steering.remove)):  # fmt: skip
+    leads.add_command(_command(name, act))
+
+
+commands: tuple[Any, ...] = (health_command, tick_command, call_command, webhooks, leads, *told)

@@ -181,6 +181,6 @@ def schema_command() -> None:
     click.echo(schema.as_text())
 
 
-from app.campaigns import cli_under_way as cli_under_way  # noqa: E402  (it adds its commands to the group)
+from app.campaigns.cli import under_way as under_way  # noqa: E402  (it adds its commands to the group)
 
 commands = (campaigns,)
