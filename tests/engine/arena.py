@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from app import clock
 from app.campaigns import pausing
 from app.db import Base, Database
-from app.engine import drifting, entering, graph, versions
+from app.engine import drifting, entering, graph, replaying, versions
 from app.engine.models import Campaign, Decision, Enrollment
 from app.engine.ticking import tick
 from app.leads import merging, tagging, updating
@@ -141,8 +142,17 @@ def play(arena: Arena, case: Case) -> tuple[Any, Any]:
     done = _Play(arena, case)
     for minutes, what, *args in case.ops:
         done.clock += timedelta(minutes=minutes)
-        getattr(done, what)(*args)
+        with clock.at(done.clock):
+            getattr(done, what)(*args)
     return done.found(), done.expected()
+
+
+def drift(arena: Arena) -> list[str]:
+    """What the last case decided and a replay from the log decides otherwise."""
+    with arena.database.read() as session:
+        ids = session.scalars(sa.select(Enrollment.id)).all()
+    told = [replaying.replay(arena.database, enrollment_id) for enrollment_id in ids]
+    return [replaying.sentence(visit) for one in told for visit in one.drift]
 
 
 class _Play:
