@@ -168,12 +168,17 @@ def drawn(type_: type[Settings], given: Mapping[str, Any], known: Known) -> list
         Drawn(
             name,
             widget,
-            filled.get(name),
+            _plain(filled.get(name)),
             _options(type_, name, widget, known.names),
             type_.model_fields[name].is_required(),
         )
         for name, widget in type_.widgets().items()
     ]
+
+
+def _plain(value: Any) -> Any:
+    """24 hours, not 24.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _options(type_: type[Settings], name: str, widget: Widget, names: Names) -> list[tuple[str, str]]:

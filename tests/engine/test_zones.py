@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.zones import instant, next_window, plus_days, plus_months, zone
+from app.zones import holidays_of, instant, next_window, plus_days, plus_months, zone
 
 ZURICH = zone("Europe/Zurich")
 ZONES = st.sampled_from(sorted(available_timezones())).map(zone)
@@ -72,3 +72,54 @@ def test_rule_5_a_window_is_never_past_and_is_reached_at_most_once(tz, start, we
     found = next_window(start, tz, weekdays, opens, closes)
     assert found >= start
     assert next_window(found, tz, weekdays, opens, closes) == found
+
+
+COUNTRIES = st.sampled_from(
+    [("CH", "ZH"), ("DE", "BY"), ("US", ""), ("JP", ""), ("BR", "SP"), ("XX", ""), ("CH", "??")]
+)
+
+
+@settings(deadline=None)  # the first question for a country reads its calendar
+@given(ZONES, STARTS, COUNTRIES, st.times(), st.times())
+def test_rule_5_a_window_with_holidays_opens_on_no_holiday_of_the_place(tz, start, place, opens, closes) -> None:
+    closed = holidays_of(*place, start.year)
+    times = [t.replace(second=0, microsecond=0, fold=0) for t in (opens, closes)]
+    found = next_window(start, tz, [0, 1, 2, 3, 4], *times, closed)
+    local = found.astimezone(tz)
+    days = {local.date(), local.date() - timedelta(days=1)} if times[1] <= times[0] else {local.date()}
+    if (
+        instant(datetime.combine(local.date(), times[0]), tz).astimezone(tz).date() == local.date()
+    ):  # no gap at midnight
+        assert any(day not in closed and day.weekday() < 5 for day in days)
+    assert found >= start
+    assert next_window(found, tz, [0, 1, 2, 3, 4], *times, closed) == found
+
+
+NEW_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
+ALL = sorted(available_timezones())
+
+
+def test_rule_5_at_both_edges_of_ten_years_in_every_zone_a_window_opens_once_and_in_time() -> None:
+    alike = {(tuple(edges(zone(name))), NEW_YEAR.astimezone(zone(name)).utcoffset()): name for name in ALL}
+    for (jumps, _), name in alike.items():  # of zones that keep the same time one is enough
+        for edge in jumps:
+            for opens in (time(1, 30), time(2, 30)):
+                start = edge - timedelta(hours=12)
+                found = next_window(start, zone(name), range(7), opens, None)
+                after = next_window(found + timedelta(seconds=1), zone(name), range(7), opens, None)
+                assert start <= found <= start + timedelta(hours=27), (name, edge)
+                assert timedelta(hours=20) <= after - found <= timedelta(hours=28), (name, edge)
+
+
+def edges(tz: ZoneInfo) -> list[datetime]:
+    """The instants from 2025 to 2034 at which the zone's clock jumps, to the hour."""
+    found, day = [], NEW_YEAR
+    while day.year < 2035:
+        following = day + timedelta(days=14)
+        if tz.utcoffset(day.astimezone(tz)) != tz.utcoffset(following.astimezone(tz)):
+            early = day
+            while tz.utcoffset((early + timedelta(hours=1)).astimezone(tz)) == tz.utcoffset(day.astimezone(tz)):
+                early += timedelta(hours=1)
+            found.append(early)
+        day = following
+    return found

@@ -39,7 +39,7 @@ class AbTest(Settings):
         Widget("At least", "number", unit="leads on each path", hint="Under a hundred, mostly luck decides."),
     ] = 200
     hours: Annotated[
-        float,
+        int,
         Field(ge=0, le=8760),
         Widget(
             "And",

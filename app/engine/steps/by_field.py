@@ -52,7 +52,7 @@ def check(settings: ByField) -> list[Complaint]:
 
 def describe(settings: ByField, names: Names) -> str:
     label = names.get(("field", settings.field), settings.field)
-    return f"By {label}: {' / '.join(_called(arm) for arm in settings.arms)}"
+    return f"{label}: {' / '.join(_called(arm) for arm in settings.arms)}"
 
 
 def _called(arm: Listed) -> str:

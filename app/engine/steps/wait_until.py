@@ -41,7 +41,7 @@ class WaitUntil(Settings):
             "Not on public holidays",
             "choice",
             choices=CLOSED,
-            hint="A country such as CH, or lead for the lead's own.",
+            hint="In files: lead, or a code such as CH.",
             shown_if=("mode", "window"),
         ),
     ] = ""
