@@ -1,7 +1,7 @@
 """Asks one decision again: the lead is put back as it was then, the engine's own step is run on it, and all is rolled back.
 
-What the log does not keep cannot be asked: consent and caps behind a mail, grades, segments and histories with campaigns, a
-lead merged since, and what a person or a publish plan did. Such a visit is told as such, never as drift. The length of past
+What the log does not keep cannot be asked: consent and caps behind a mail, segments and histories with campaigns, a lead
+merged or erased since, and what a person or a publish plan did. Such a visit is told as such, never as drift. The length of past
 pauses is not kept either, so a frozen wait is believed to have ended when the journal says, though not before its time.
 Facts of the very tick that decided have no order in the log; a decision is the same if either order leads to it.
 """
@@ -28,7 +28,7 @@ ASKED = frozenset(
 )
 PLAIN = frozenset(["add_tag", "remove_tag", "set_field", "change_score", "set_stage", "exit"])  # one way out, always
 RULES = frozenset(
-    "tag field score stage owner visited clicked opened submitted downloaded custom_event received".split()
+    "tag field score grade stage owner visited clicked opened submitted downloaded custom_event received".split()
 )
 
 

@@ -13,22 +13,25 @@ from app.leads.models import Lead, LeadTag, Tag
 from app.tracking.models import Event, Identity
 
 NOT_YET = datetime(9000, 1, 1, tzinfo=UTC)
-# fields as the log keeps them, with the value before each change; what else a lead has, no event tells
+# what the log keeps with the value before each change; what else a lead has, no event tells
 SCORES = {"total": "score", "fit": "fit", "interest": "interest"}
+GRADES = {"fit": "fit_grade", "interest": "interest_grade", "temperature": "temperature"}
 MIXING = ("merged", "unmerged")
 
 
 def rewind(session: Session, lead_id: int, at: datetime, *, inclusive: bool) -> bool:
     """Undo what was learnt about the lead after `at` (and, unless `inclusive`, at that very instant).
 
-    False if that cannot be told, since two records became one or were taken apart since.
+    False if that cannot be told, since the lead was erased, or two records became one or were taken apart since.
     """
+    lead = session.get_one(Lead, lead_id)
+    if lead.erased_at is not None:
+        return False
     later = Event.recorded_at > at if inclusive else Event.recorded_at >= at
     of_lead = Event.identity_id.in_(sa.select(Identity.id).where(Identity.lead_id == lead_id))
     events = session.scalars(sa.select(Event).where(of_lead, later).order_by(Event.id.desc())).all()
     if any(event.kind in MIXING for event in events):
         return False
-    lead = session.get_one(Lead, lead_id)
     for event in events:
         _undo(session, lead, event)
     ids = [[event.id] for event in events]
@@ -50,6 +53,8 @@ def _undo(session: Session, lead: Lead, event: Event) -> None:
         _set(lead, event.subject, before)
     elif event.kind == "score_changed" and event.subject in SCORES:
         setattr(lead, SCORES[event.subject], before)
+    elif event.kind == "grade_changed" and event.subject in GRADES:
+        setattr(lead, GRADES[event.subject], before)
     elif event.kind == "stage_changed" and before:
         lead.stage = before
     elif event.kind in ("tag_added", "tag_removed"):
