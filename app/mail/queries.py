@@ -17,10 +17,12 @@ from app.mail.models import Mail, MailVersion
 from app.outbox import NOT_SENT_REASONS, Message
 from app.preferences.models import Topic
 from app.tracking.models import Event
+from app.tracking.queries import by_people
 
 REASONS = {
     **NOT_SENT_REASONS,
     "quiet_hours": "it waits for the hours in which mail may leave",
+    "late": "Trellis came to it more than a day late; somebody decides in its campaign, under “Needs attention”",
     "deferred": "the receiving server asked to wait",
     "refused": "the receiving server refused it",
     "bounced": "the address does not exist",
@@ -74,7 +76,7 @@ def figures(session: Session, mail_key: str | None = None) -> dict[str, Figures]
     query = (
         sa.select(Event.subject, Event.kind, messages)
         .where(Event.kind.in_(("email_sent", "email_opened", "email_clicked")))
-        .where(sa.or_(Event.kind == "email_sent", Event.agent == "human"))
+        .where(sa.or_(Event.kind == "email_sent", by_people(Event)))
         .group_by(Event.subject, Event.kind)
     )
     if mail_key is not None:

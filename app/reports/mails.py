@@ -12,6 +12,7 @@ from app.outbox import Message
 from app.reports.periods import Period
 from app.reports.tables import Column, Table, share
 from app.tracking.models import Event
+from app.tracking.queries import by_people
 
 COLUMNS = (
     Column("mail", "Mail", "text"),
@@ -70,7 +71,7 @@ def reactions(session: Session, group: Any, which: sa.ColumnElement[bool]) -> di
 
     Messages are walked in order, each with its few events; the other way round took seven times as long on a million.
     """
-    by_person = Event.agent != "machine"
+    by_person = by_people(Event)
     marks = {name: sa.and_(Event.kind == kind, by_person) for kind, name in REACTIONS.items()}
     marks["machine_opened"] = sa.and_(Event.kind == "email_opened", sa.not_(by_person))
     each = (

@@ -12,6 +12,12 @@ from sqlalchemy.orm import Session
 from app.tracking.recording import EVENTS, IDENTITIES
 
 
+def by_people(events: Any = EVENTS.c) -> sa.ColumnElement[bool]:
+    """What counts as done by a person: all but what a machine did for certain; one that cannot be told is a person."""
+    done: sa.ColumnElement[bool] = events.agent != "machine"
+    return done
+
+
 def lead_events() -> sa.Select[Any]:
     """Every event of a known lead: the columns of events, and the `lead_id` its identity belongs to now."""
     return (

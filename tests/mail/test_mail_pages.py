@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from flask.testing import FlaskClient
 
 from app import clock
 from app.db import Database
-from app.mail import documents, editing, publishing
+from app.mail import documents, editing, publishing, queries
 from app.mail.models import Mail, MailVersion
 from app.outbox import Message
 from app.preferences import suppressing, topics
 from app.preferences.models import Subscription
+from app.tracking.recording import record
 from tests.mail.making import make_lead
 
 SignIn = Callable[..., FlaskClient]
@@ -274,3 +275,17 @@ def test_an_address_can_be_suppressed_and_released_by_hand(marketer: FlaskClient
     marketer.post("/settings/delivery/suppressions", data={"email": "ada@example.com", "do": "release"})
     with sqlite_database.read() as session:
         assert suppressing.reason(session, "ada@example.com") is None
+
+
+def test_opens_and_clicks_count_as_in_the_reports(sqlite_database: Database, now: datetime) -> None:
+    with sqlite_database.write() as session:
+        lead = make_lead(session, now)
+        for number, agent in enumerate(("human", "unknown", "machine")):
+            message = Message(key=f"k{number}", lead_id=lead, state="sent", created_at=now, not_before=now)
+            session.add(message)
+            session.flush()
+            given = {"identity_id": lead, "subject": "welcome", "at": now, "message_id": message.id}
+            record(session, kind="email_sent", **given)
+            record(session, kind="email_opened", agent=agent, **given)
+            record(session, kind="email_clicked", agent=agent, **given)
+        assert queries.figures(session, "welcome")["welcome"] == queries.Figures(3, 2, 2)
