@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
@@ -94,18 +95,21 @@ def check(values: Mapping[str, Any], known: Mapping[str, LeadField]) -> dict[str
 
 
 def declare(session: Session, *, label: str, kind: str, name: str = "", choices: Sequence[str] = ()) -> LeadField:
-    """A new custom field. Raises BadValue when its name is taken or its type has no choices."""
+    """A new custom field, its name made from the label if none is given. Raises BadValue when a given name is taken."""
     label = limited("The label", clean(label), 200)
-    name = name_from(name or label)
+    namesake = next((said for said, _ in labels(session).values() if said.casefold() == label.casefold()), "")
+    if namesake:
+        raise BadValue(f"There is a field “{namesake}” already; give this one a label that tells them apart.")
+    name = name_from(name) or _free_name(session, label)
     if not label:
         raise BadValue("The field has no label; write how people should read it.")
     if kind not in CUSTOM_TYPES:
         raise BadValue(f"There is no type called {kind!r}; use one of {', '.join(CUSTOM_TYPES)}.")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name):
         raise BadValue("The name needs a letter first and then letters, digits or _, at most 60.")
-    if name in CORE or name in DERIVED or name in Lead.__table__.c:
-        raise BadValue(f"Every lead has {name!r} already; choose another name.")
-    if session.scalar(sa.select(LeadField.id).where(LeadField.name == name)):
+    if _is_built_in(name):
+        raise BadValue(f"Every lead has {name!r} already; choose another name, such as {_free(session, name)}.")
+    if _is_declared(session, name):
         raise BadValue(f"A field called {name!r} exists already, perhaps archived; choose another name.")
     offered = list(dict.fromkeys(limited("A choice", clean(c), 200) for c in choices if clean(c)))
     if kind == "choice" and not offered:
@@ -115,6 +119,25 @@ def declare(session: Session, *, label: str, kind: str, name: str = "", choices:
     session.add(field)
     session.flush()
     return field
+
+
+def _free_name(session: Session, label: str) -> str:
+    """A name out of the label's words that no field has yet: Interest -> interest_2."""
+    words = re.sub(r"[^a-z0-9_]", "", name_from(label))[:50].strip("_")
+    return _free(session, words if words[:1].isalpha() else f"field_{words}".rstrip("_"))
+
+
+def _free(session: Session, name: str) -> str:
+    candidates = (name if n == 1 else f"{name[:50]}_{n}" for n in count(1))
+    return next(each for each in candidates if not _is_built_in(each) and not _is_declared(session, each))
+
+
+def _is_built_in(name: str) -> bool:
+    return name in CORE or name in DERIVED or name in Lead.__table__.c
+
+
+def _is_declared(session: Session, name: str) -> bool:
+    return session.scalar(sa.select(LeadField.id).where(LeadField.name == name)) is not None
 
 
 def name_from(label: str) -> str:

@@ -172,3 +172,19 @@ def test_tags_are_added_and_removed_for_sets_once(session: Session, now: datetim
     assert session.scalar(sa.select(sa.func.count()).select_from(LeadTag)) == 2
     assert len(session.scalars(sa.select(Event).where(Event.kind == "tag_added")).all()) == 3
     assert tagging.remove(session, everybody, "unknown", at=now) == 0
+
+
+def test_a_field_without_a_name_gets_a_free_one_from_its_label(session: Session) -> None:
+    assert fields.declare(session, label="Interest", kind="text").name == "interest_2"
+    assert fields.declare(session, label="Interest!", kind="text").name == "interest_3"
+    assert fields.declare(session, label="2nd plan", kind="text").name == "field_2nd_plan"
+    assert fields.declare(session, label="プラン", kind="text").name == "field"
+
+
+@pytest.mark.parametrize(
+    ("label", "name"), [("Interest", "interest"), ("email", ""), ("Seats", "seats_2"), ("New", "seats")]
+)
+def test_a_label_or_a_name_that_is_taken_is_refused(session: Session, label: str, name: str) -> None:
+    fields.declare(session, label="Seats", kind="number")
+    with pytest.raises(BadValue):
+        fields.declare(session, label=label, name=name, kind="text")
