@@ -46,15 +46,15 @@ def test_groups_nest(session: Session, four: None, rule: Any, matching: set[str]
     ("rule", "sentence"),
     [
         ({}, "everybody"),
-        (SWISS, "country is CH"),
-        ({"all": [SWISS, HEAD]}, "country is CH and job title contains head"),
-        ({"all": [SWISS, HEAD, HOT]}, "country is CH, and job title contains head, and total score is at least 50"),
+        (SWISS, "country is Switzerland"),
+        ({"all": [SWISS, HEAD]}, "country is Switzerland and job title contains head"),
+        ({"all": [SWISS, HEAD, HOT]}, "country is Switzerland, and job title contains head, and total score is at least 50"),
         (
             {"all": [HOT, {"any": [SWISS, HEAD]}]},
-            "total score is at least 50 and (country is CH or job title contains head)",
+            "total score is at least 50 and (country is Switzerland or job title contains head)",
         ),
-        ({"all": [HOT, {"none": [SWISS]}]}, "total score is at least 50 and it is not true that country is CH"),
-        ({"none": [SWISS, HEAD]}, "none of these is true: country is CH; job title contains head"),
+        ({"all": [HOT, {"none": [SWISS]}]}, "total score is at least 50 and it is not true that country is Switzerland"),
+        ({"none": [SWISS, HEAD]}, "none of these is true: country is Switzerland; job title contains head"),
         (
             {"rule": "visited", "path": "/pricing", "times": 2, "when": "within", "days": 7},
             "visited /pricing at least 2 times in the last 7 days",
@@ -74,18 +74,18 @@ def test_a_rule_reads_as_english(rule: Any, sentence: str) -> None:
     ("rule", "words"),
     [
         ({}, "everybody"),
-        ({"all": [SWISS, {"rule": "visited", "path": "/x"}]}, "leads whose country is CH and who visited /x"),
+        ({"all": [SWISS, {"rule": "visited", "path": "/x"}]}, "leads whose country is Switzerland and who visited /x"),
         (
             {"all": [HOT, {"any": [SWISS, HEAD]}]},
-            "leads whose total score is at least 50 and (whose country is CH or whose job title contains head)",
+            "leads whose total score is at least 50 and (whose country is Switzerland or whose job title contains head)",
         ),
-        ({"all": [HOT, {"none": [SWISS]}]}, "leads whose total score is at least 50, except those whose country is CH"),
+        ({"all": [HOT, {"none": [SWISS]}]}, "leads whose total score is at least 50, except those whose country is Switzerland"),
         (
             {"none": [SWISS, {"rule": "submitted"}]},
-            "everybody except those whose country is CH or who submitted any form",
+            "everybody except those whose country is Switzerland or who submitted any form",
         ),
         ({"rule": "tag", "tag": "fair"}, "leads who have the tag “fair”"),
-        ({"all": [{"none": [SWISS]}]}, "everybody except those whose country is CH"),
+        ({"all": [{"none": [SWISS]}]}, "everybody except those whose country is Switzerland"),
     ],
 )
 def test_a_rule_names_the_people_it_means(rule: Any, words: str) -> None:

@@ -22,7 +22,7 @@ def test_a_segment_is_saved_listed_shown_refreshed_and_deleted(app: Flask, sqlit
         "Swiss has 1 members and the key swiss."
         in run(args=["segments", "save", "Swiss", "--rule", "-"], input=SWISS).output
     )
-    assert "leads whose country is CH" in run(args=["segments", "list"]).output
+    assert "leads whose country is Switzerland" in run(args=["segments", "list"]).output
     assert json.loads(run(args=["segments", "show", "swiss", "--json"]).output)["emails"] == ["ana@example.com"]
     assert json.loads(run(args=["segments", "refresh", "--json"]).output) == {"changed": 0}
     assert run(args=["segments", "delete", "swiss"]).exit_code == 0

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.kinds import Complaint, Settings, Widget
 from app.leads.models import Company
-from app.segments import comparing
+from app.segments import choosing, comparing
 from app.segments.ruletype import Known, Names, RuleContext, RuleType
 
 _LABELS = {
@@ -68,7 +68,12 @@ def _predicate(s: CompanyRule, ctx: RuleContext) -> sa.ColumnElement[bool]:
         return sa.false()
     if s.about == "employees":
         return comparing.number(_value(s, ctx), s.op, float(_text(s) or 0))
-    return comparing.text(_value(s, ctx), s.op, _text(s), _several(s))
+    codes = tuple(choosing.code(_code_kind(s), v) for v in _several(s))
+    return comparing.text(_value(s, ctx), s.op, choosing.code(_code_kind(s), _text(s)), codes)
+
+
+def _code_kind(s: CompanyRule) -> str:
+    return "country" if s.about == "country" and s.op in choosing.WHOLE else ""
 
 
 def _complaint(s: CompanyRule) -> Complaint | None:
@@ -91,12 +96,18 @@ def _allowed(about: str) -> dict[str, str]:
 
 def _check(s: CompanyRule, known: Known) -> list[Complaint]:
     complaint = _complaint(s)
-    return [complaint] if complaint else []
+    if complaint:
+        return [complaint]
+    unknown = choosing.complaint(_code_kind(s), _several(s) if s.op in comparing.OF_SEVERAL else (_text(s),))
+    return [Complaint("value", unknown)] if unknown else []
 
 
 def _sentence(s: CompanyRule, names: Names) -> str:
     words = f"company’s {_LABELS[s.about]} {_allowed(s.about).get(s.op, s.op)}"
-    return words if s.op in comparing.WITHOUT_VALUE else f"{words} {_text(s)}"
+    if s.op in comparing.WITHOUT_VALUE:
+        return words
+    given = _several(s) if s.op in comparing.OF_SEVERAL else (_text(s),)
+    return f"{words} {', '.join(choosing.word(_code_kind(s), v) for v in given)}"
 
 
 def _operands(s: CompanyRule, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:
@@ -114,6 +125,8 @@ def _drawn(given: Mapping[str, Any], known: Known, declared: dict[str, Widget]) 
         drawn["value"] = Widget("Value", "number")
     elif op in comparing.OF_SEVERAL:
         drawn["value"] = Widget("Values", "text", hint="Separate them by commas")
+    elif about == "country" and op in ("is", "is_not"):
+        drawn["value"] = Widget("Value", "choice", choices=choosing.options("country", str(given.get("value", ""))))
     return drawn
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from app.kinds import Complaint, Settings, Widget
-from app.segments import comparing, fields
+from app.segments import choosing, comparing, fields
 from app.segments.ruletype import Known, Names, RuleContext, RuleType
 
 _EVERY_OP = tuple(dict.fromkeys(op for ops in comparing.OPS.values() for op in ops))
@@ -40,7 +40,9 @@ def _predicate(s: FieldRule, ctx: RuleContext) -> sa.ColumnElement[bool]:
     if kind in ("date", "instant"):
         compare = comparing.day if kind == "date" else comparing.moment
         return compare(column, s.op, _day_or_days(s), ctx.now)
-    return comparing.text(column, s.op, _text(s), _several(s))
+    stored = choosing.kind_of(s.field) if s.op in choosing.WHOLE else ""
+    codes = tuple(choosing.code(stored, v) for v in _several(s))
+    return comparing.text(column, s.op, choosing.code(stored, _text(s)), codes)
 
 
 def _text(s: FieldRule) -> str:
@@ -86,7 +88,11 @@ def _check(s: FieldRule, known: Known) -> list[Complaint]:
     if s.field not in known.fields:
         return [Complaint("field", f"There is no field called {s.field}; choose another, or declare it first.")]
     complaint = _complaint(s, known.fields[s.field])
-    return [complaint] if complaint else []
+    if complaint:
+        return [complaint]
+    given = _several(s) if s.op in comparing.OF_SEVERAL else (_text(s),)
+    unknown = choosing.complaint(choosing.kind_of(s.field) if s.op in choosing.WHOLE else "", given)
+    return [Complaint("value", unknown)] if unknown else []
 
 
 def _sentence(s: FieldRule, names: Names) -> str:
@@ -96,9 +102,10 @@ def _sentence(s: FieldRule, names: Names) -> str:
         return f"{label} {words}"
     if s.op in comparing.OF_DAYS:
         return f"{label} {words.replace('…', _text(s))}"
+    kind = choosing.kind_of(s.field) if s.op in choosing.WHOLE else ""
     if s.op in comparing.OF_SEVERAL:
-        return f"{label} {words} {', '.join(_several(s))}"
-    return f"{label} {words} {_text(s)}"
+        return f"{label} {words} {', '.join(choosing.word(kind, v) for v in _several(s))}"
+    return f"{label} {words} {choosing.word(kind, _text(s))}"
 
 
 def _operands(s: FieldRule, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:
@@ -112,6 +119,7 @@ def _drawn(given: Mapping[str, Any], known: Known, declared: dict[str, Widget]) 
     op = given.get("op") if given.get("op") in ops else next(iter(ops))
     drawn = declared | {"op": Widget("Comparison", "choice", choices=tuple(ops.items()))}
     choices = known.choices.get(str(given.get("field", "")), ())
+    code = choosing.kind_of(str(given.get("field", "")))
     if op in comparing.WITHOUT_VALUE:
         del drawn["value"]
     elif op in comparing.OF_DAYS:
@@ -121,7 +129,11 @@ def _drawn(given: Mapping[str, Any], known: Known, declared: dict[str, Widget]) 
     elif kind in ("date", "instant"):
         drawn["value"] = Widget("Day", "instant")
     elif op in comparing.OF_SEVERAL:
-        drawn["value"] = Widget("Values", "text", hint="Separate them by commas")
+        hint = choosing.hint(code) if code == "country" and op in choosing.WHOLE else "Separate them by commas"
+        drawn["value"] = Widget("Values", "text", hint=hint)
+    elif code and op in ("is", "is_not"):
+        options = choosing.options(code, str(given.get("value", "")))
+        drawn["value"] = Widget("Value", "choice" if options else "text", choosing.hint(code), options)
     elif choices and op in ("is", "is_not"):
         drawn["value"] = Widget("Value", "choice", choices=tuple((c, c) for c in choices))
     return drawn

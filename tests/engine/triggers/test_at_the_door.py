@@ -65,7 +65,7 @@ def test_rule_12_a_filter_is_asked_at_the_door_and_why_not_names_it(database: Da
     tick(database, NOW + MINUTE)
     assert within(database) == ids[:1]
     [reason] = why_not(database, ids[1], NOW + HOUR)
-    assert "only if country is CH; country is empty" in reason
+    assert "only if country is Switzerland; country is empty" in reason
     with database.write() as session:  # an event that was turned away does not come again
         updating.set_values(session, ids[1], {"country": "CH"}, at=NOW + HOUR)
     tick(database, NOW + HOUR)

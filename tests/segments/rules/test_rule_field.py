@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.leads.models import LeadField
+from app.segments import building, ruling
 from tests.segments import people
 from tests.segments.people import NOW, who
 
@@ -133,3 +134,34 @@ def test_the_journal_sees_the_value(session: Session, declared: None) -> None:
     ana = people.lead(session, "Ana", city="Zürich", fields={"seats": 10})
     assert people.seen(session, field("city", "is", "Bern"), ana) == {"city": "Zürich"}
     assert people.seen(session, field("seats", "is", 1), ana) == {"seats": 10}
+
+
+@pytest.mark.parametrize(
+    ("name", "op", "value", "matching"),
+    [
+        ("country", "is", "Switzerland", {"Ana"}),
+        ("country", "is", "ch", {"Ana"}),
+        ("country", "is_not", "Schweiz", {"Ben"}),
+        ("country", "one_of", "switzerland, DE", {"Ana", "Ben"}),
+        ("country", "none_of", ["Germany"], {"Ana"}),
+        ("country", "starts_with", "c", {"Ana"}),
+        ("language", "is", "German", {"Ana"}),
+    ],
+)
+def test_countries_and_languages_may_be_named(
+    session: Session, name: str, op: str, value: object, matching: set[str]
+) -> None:
+    people.lead(session, "Ana", country="CH", language="de")
+    people.lead(session, "Ben", country="DE", language="en")
+    assert who(session, field(name, op, value)) == matching
+
+
+def test_a_country_is_chosen_from_a_list_and_an_unknown_one_is_a_complaint(session: Session) -> None:
+    known = ruling.known(session)
+    rule = {"all": [field("country", "is", "Switzerland")]}
+    value = next(i for i in building.drawn(rule, "rule", known).members[0].inputs if i.setting == "value")
+    assert ("Switzerland", "Switzerland") in value.options and ("DE", "Germany") in value.options
+    assert building.settled(rule, known) == rule
+    assert ruling.who(field("country", "is", "CH"), known.names) == "leads whose country is Switzerland"
+    assert "Nowhereland" in ruling.check(field("country", "one_of", "CH, Nowhereland"), known)[0].sentence
+    assert building.settled({"all": [field("country", "is")]}, known) == {"all": [field("country", "is")]}
