@@ -105,8 +105,8 @@ def test_rule_30_a_decision_that_the_log_does_not_lead_to_is_drift(
 
 
 def test_rule_30_what_the_log_does_not_keep_is_told_as_such(database: Database) -> None:
-    grade = {"rule": "grade", "of": "temperature", "op": "is", "grade": "cold"}
-    decide = split_on(("cold", grade), **{"cold": "s2", "else": "s2"})
+    been = {"rule": "in_campaign", "state": "ever", "campaign": "nurture"}
+    decide = split_on(("been", been), **{"been": "s2", "else": "s2"})
     world = World(database, factories.flow(decide, MAIL), count=1)
     at(NOW, world.enter)
     assert told(world) == [("s1", UNKNOWN), ("s2", UNKNOWN), ("end", SAME)]
