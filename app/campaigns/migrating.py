@@ -144,7 +144,9 @@ def move(
 def note(
     session: Session, campaign_id: int, version_id: int, *, before_id: int, user_id: int | None, at: datetime
 ) -> Move:
-    """Remember what was current before, so that the publication can be undone."""
+    """Remember what was current before, so that the publication can be undone; the one before it no longer can."""
+    former = sa.select(Move.id).where(Move.campaign_id == campaign_id)
+    _run(session, sa.delete(Moved).where(Moved.move_id.in_(former)))
     done = Move(campaign_id=campaign_id, version_id=version_id, before_id=before_id, moved_count=0, user_id=user_id, at=at)  # fmt: skip
     session.add(done)
     session.flush()

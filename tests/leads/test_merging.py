@@ -55,7 +55,9 @@ def state(session: Session) -> Any:
     return rows
 
 
-def test_the_survivor_keeps_both_histories_and_is_found_by_both_addresses(session: Session, now: datetime) -> None:
+def test_rule_27_the_survivor_keeps_both_histories_and_is_found_by_both_addresses(
+    session: Session, now: datetime
+) -> None:
     kept, gone = people(session, now)
     visitor = visitors.identify(session, None)
     visitors.join(session, visitor.id, gone.id)
@@ -74,7 +76,7 @@ def test_the_survivor_keeps_both_histories_and_is_found_by_both_addresses(sessio
     assert kept.id in session.scalars(sa.select(LeadTag.lead_id)).all()
 
 
-def test_the_strictest_consent_wins(session: Session, now: datetime) -> None:
+def test_rule_27_the_strictest_consent_wins(session: Session, now: datetime) -> None:
     kept, gone = people(session, now)
     session.add_all([Topic(key="news", name="News"), Topic(key="offers", name="Offers")])
     session.flush()
@@ -90,14 +92,14 @@ def test_the_strictest_consent_wins(session: Session, now: datetime) -> None:
     assert [row.state for row in rows] == ["withdrawn", "given"]
 
 
-def test_who_wanted_no_mail_wants_none_after_the_merge(session: Session, now: datetime) -> None:
+def test_rule_27_who_wanted_no_mail_wants_none_after_the_merge(session: Session, now: datetime) -> None:
     kept, gone = people(session, now)
     consenting.withdraw(session, one(gone), None, source="Page", at=now)
     merging.merge(session, kept.id, gone.id, user_id=None, at=now)
     assert kept.id in session.scalars(sa.select(OptOut.lead_id)).all()
 
 
-def test_a_merge_is_undone_without_a_trace(session: Session, now: datetime) -> None:
+def test_rule_27_a_merge_is_undone_without_a_trace(session: Session, now: datetime) -> None:
     kept, gone = people(session, now)
     session.add(Topic(key="news", name="News"))
     session.flush()
@@ -130,7 +132,7 @@ def test_what_cannot_be_merged_is_refused_in_a_sentence(session: Session, now: d
 SECRETS = ("maria", "keller", "zurich-secret", "+41446681800", "our-note", "private answer")
 
 
-def test_erasing_removes_the_person_everywhere_and_keeps_the_counts(session: Session, now: datetime) -> None:
+def test_rule_28_erasing_removes_the_person_everywhere_and_keeps_the_counts(session: Session, now: datetime) -> None:
     kept, gone = people(session, now)
     other = creating.create(session, email="other@x.example", source="Form", at=now, first_name="Other")
     merging.merge(session, kept.id, gone.id, user_id=None, at=now)
@@ -218,7 +220,7 @@ def test_erasing_removes_the_person_everywhere_and_keeps_the_counts(session: Ses
     assert session.get_one(Identity, kept.id).lead_id == kept.id
 
 
-def test_an_erased_address_that_comes_back_stays_suppressed(session: Session, now: datetime) -> None:
+def test_rule_28_an_erased_address_that_comes_back_stays_suppressed(session: Session, now: datetime) -> None:
     lead = creating.create(session, email="maria@x.example", source="Form", at=now)
     erasing.erase(session, lead.id, at=now)
     again = creating.create(session, email="Maria@x.example", source="Import", at=now)
