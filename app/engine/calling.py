@@ -31,7 +31,7 @@ log = logging.getLogger("trellis.webhooks")
 BATCH = 32
 AT_ONCE = 8
 LEASE = timedelta(minutes=5)  # longer than a batch can take: 32 calls, 8 at once, 10 seconds each
-PASS_SECONDS = 60.0
+PASS_SECONDS = 20.0  # so that a process asked to stop need not wait long
 SPARED_AFTER = 3  # calls in a row that a server did not answer: in this pass it is not asked again
 AGAIN = frozenset({408, 425, 429})  # besides 5xx: the server asks to come back later
 
@@ -103,7 +103,7 @@ class _Pass:
 
 
 def deliver(database: Database, caller: Caller, *, now: datetime, worker: str, limit: int = 10_000) -> Called:
-    """Make the calls that are due, for about a minute at most; what is left is due at the next pass."""
+    """Make the calls that are due, for about twenty seconds; what is left is due at the next pass."""
     at_work = _Pass(database, caller, now, worker)
     began = time.monotonic()
     while limit > 0 and time.monotonic() - began < PASS_SECONDS:
