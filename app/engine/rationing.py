@@ -19,7 +19,11 @@ WAITING: sa.Table = Waiting.__table__
 
 def house_zone(session: Session, flow: Flow) -> str:
     """The campaign's zone, else the organisation's."""
-    return flow.spec.zone or session.scalar(sa.select(db.table("organisations").c.zone).limit(1)) or "UTC"
+    return flow.spec.zone or organisation_zone(session)
+
+
+def organisation_zone(session: Session) -> str:
+    return session.scalar(sa.select(db.table("organisations").c.zone).limit(1)) or "UTC"
 
 
 def state_of(session: Session, version: Published, trigger: TriggerSpec) -> TriggerState:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -17,6 +16,7 @@ from app.zones import instant, plus_days, zone
 
 _QUARTER = timedelta(minutes=15)
 _SHORT = timedelta(days=1)
+_CHANGE = timedelta(hours=3)  # more than any clock is put back or forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,11 @@ class Span:
         """The selection, for those it is about."""
         return found if self.among is None else found.where(lead_id.in_(self.among))
 
-    def days_at(self, clock_time: time) -> Iterator[tuple[str, date]]:
+    def days_at(self, clock_time: time) -> tuple[tuple[str, date], ...]:
         """(zone, local day) wherever the clock shows this time within the stretch."""
         if not self._may_hold(clock_time):
-            return
-        for name in self._places():
-            there = zone(name)
-            day = (self.after.astimezone(there) - timedelta(hours=3)).date()
-            last = (self.until.astimezone(there) + timedelta(hours=3)).date()
-            while day <= last:
-                if self._holds(day, clock_time, name):
-                    yield name, day
-                day += timedelta(days=1)
+            return ()
+        return _days(self.after, self.until, clock_time, self._places())
 
     def _places(self) -> tuple[str, ...]:
         return _zones() if self.zones is None else self.zones
@@ -64,14 +57,6 @@ class Span:
             (self.after - db.EPOCH - shift) // _QUARTER != (self.until - db.EPOCH - shift) // _QUARTER
             for shift in (past, timedelta())  # a time that a change of the clocks leaps over is the end of the leap
         )
-
-    def _holds(self, day: date, clock_time: time, name: str) -> bool:
-        local = datetime.combine(day, clock_time)
-        rough = local.replace(tzinfo=zone(name))
-        # gaps and repeated hours shift a moment by few hours at most; most days are out by far
-        if not self.after - timedelta(hours=3) < rough <= self.until + timedelta(hours=3):
-            return False
-        return self.after < instant(local, zone(name)) <= self.until
 
     def days_before(self, days: int) -> tuple[tuple[datetime, datetime], sa.Subquery | None]:
         """The stretch so many calendar days ago: everywhere, and apart where the clocks have changed since then.
@@ -101,6 +86,23 @@ def between(
     leads = db.table("leads")
     used = session.scalars(span.only(sa.select(span.zone_of(leads)).distinct(), leads.c.id))
     return replace(span, zones=tuple(sorted(set(used) & set(_zones()))))
+
+
+@lru_cache(maxsize=16)  # many triggers look at nine o'clock
+def _days(after: datetime, until: datetime, clock_time: time, places: tuple[str, ...]) -> tuple[tuple[str, date], ...]:
+    found = []
+    for name in places:
+        there = zone(name)
+        day = (after.astimezone(there) - _CHANGE).date()
+        last = (until.astimezone(there) + _CHANGE).date()
+        while day <= last:
+            local = datetime.combine(day, clock_time)
+            # most days are out by far, without asking how the clocks stand
+            is_near = after - _CHANGE < local.replace(tzinfo=there) <= until + _CHANGE
+            if is_near and after < instant(local, there) <= until:
+                found.append((name, day))
+            day += timedelta(days=1)
+    return tuple(found)
 
 
 def _offset(at: datetime, there: ZoneInfo) -> timedelta | None:

@@ -33,11 +33,12 @@ def look(session: Session, *, now: datetime) -> int:
     states = session.scalars(sa.select(TriggerState)).all()  # held, so that each is not asked for by itself
     waiting = sa.select(Waiting.campaign_id, Waiting.trigger).distinct()
     queues = {(row.campaign_id, row.trigger) for row in session.execute(waiting)}
+    house = rationing.organisation_zone(session)
     count = 0
 
     def work(version: Published) -> None:
         nonlocal count
-        count += _look_at(session, version, queues, now)
+        count += _look_at(session, version, queues, house, now)
 
     for version in versions.current(session, now=now):
         if any(_concerns(version, trigger, queues) for trigger in version.flow.spec.triggers):
@@ -52,14 +53,14 @@ def _concerns(version: Published, trigger: TriggerSpec, queues: Queues) -> bool:
     return (version.campaign_id, trigger.id) in queues or (kind is not None and kind.due is not None)
 
 
-def _look_at(session: Session, version: Published, queues: Queues, now: datetime) -> int:
+def _look_at(session: Session, version: Published, queues: Queues, house: str, now: datetime) -> int:
     count = 0
     for trigger in version.flow.spec.triggers:
         if (version.campaign_id, trigger.id) in queues:
             count += _admit(session, version, trigger, now)
         kind = TRIGGERS.get(trigger.kind)
         if kind is not None and kind.due is not None:
-            count += _let_in(session, version, trigger, kind, now)
+            count += _let_in(session, version, trigger, kind, version.flow.spec.zone or house, now)
     return count
 
 
@@ -71,14 +72,16 @@ def _admit(session: Session, version: Published, trigger: TriggerSpec, now: date
     return count
 
 
-def _let_in(session: Session, version: Published, trigger: TriggerSpec, kind: TriggerType, now: datetime) -> int:
+def _let_in(
+    session: Session, version: Published, trigger: TriggerSpec, kind: TriggerType, house: str, now: datetime
+) -> int:
     assert kind.due is not None
     state = rationing.state_of(session, version, trigger)
     after = state.looked_until or _beginning(session, version)
     settings = parse(kind.settings, trigger.settings)[0]
     if settings is None or after >= now:
         return 0
-    span = spans.between(session, after, now, house=rationing.house_zone(session, version.flow))
+    span = spans.between(session, after, now, house=house)
     found = kind.due(settings, span)
     if found is not None or state.looked_until is None or now - after >= NOTE_EVERY:
         state.looked_until = now
