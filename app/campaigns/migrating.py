@@ -246,7 +246,8 @@ def _change(session: Session, made: Plan, flow: Flow, *, version_id: int, at: da
     for line in made.lines:
         if line.fate == RETIMED:
             _count(session, line, version_id, at)
-    awaiting = [s.id for s in flow.steps.values() if s.type.awaits is not None]  # what they await may have happened
+    # what they await may have happened, and whose turn is when, only a run knows
+    awaiting = [s.id for s in flow.steps.values() if s.type.awaits is not None or s.type.due_by_run]
     _run(session, sa.update(rows).where(rows.c.state == "moving", rows.c.step.in_(awaiting)).values(due_at=at))
     _run(session, sa.update(rows).where(rows.c.state == "moving").values(state="resting"))
     return moved
@@ -294,7 +295,9 @@ def _put(session: Session, line: Line, version_id: int, at: datetime) -> None:
 
 def _retime(session: Session, step: Step, flow: Flow, version_id: int, at: datetime) -> None:
     """Derive again when each wait ends, from the same arrival (SEMANTICS 1); who is due already stays so."""
-    batch = Batch(session, now=at, version_id=version_id, step=step, campaign_key="", zone=flow.spec.zone)
+    campaign = sa.select(rows.c.campaign_id).limit(1).scalar_subquery()
+    key = session.scalar(sa.select(Campaign.key).where(Campaign.id == campaign)) or ""  # of those who draw by chance
+    batch = Batch(session, now=at, version_id=version_id, step=step, campaign_key=key, zone=flow.spec.zone)
     here = sa.and_(rows.c.version_id == version_id, rows.c.step == step.id, rows.c.state == "moving")
     due = sa.select(Enrollment.id).where(Enrollment.id == rows.c.enrollment_id, Enrollment.due_at <= at)
     was_due = due.correlate(rows).exists()

@@ -61,6 +61,7 @@ class StepType:
     ports: Callable[[Any], tuple[Port, ...]] = lambda settings: OUT
     check: Callable[[Any], list[Complaint]] = lambda settings: []
     draws: bool = False  # whether `due` needs the lead's chance
+    due_by_run: bool = False  # a wait whose end `run` knows and writes, not `due`: it has to be run to know it
     fits: Callable[[Any, Known], list[Complaint]] = lambda settings, known: []  # what does not fit what exists
     watches: Callable[[Any], list[str]] = lambda settings: []  # lead fields whose change derives the wait again
     awaits: Callable[[Any, sa.FromClause], sa.ColumnElement[bool]] | None = None  # which new events may end the wait

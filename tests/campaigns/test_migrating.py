@@ -253,3 +253,26 @@ def test_rule_24_a_wait_or_a_branch_cannot_be_run_for_those_who_passed(database:
     for id_ in ("w", "end", "nothing"):
         with database.write() as session, pytest.raises(passing_by.CannotRun):
             passing_by.run_for_passed(session, inside.id, id_, at=inside.now)
+
+
+def test_rule_7_a_random_wait_that_is_changed_keeps_each_leads_chance(database: Database) -> None:
+    inside = Inside(database, drawn(step("w", "random_wait", {"out": "end"}, hours=100), END), apart=timedelta(0))
+    was = inside.all(Enrollment.due_at)
+    inside.draw(drawn(step("w", "random_wait", {"out": "end"}, hours=200), END))
+
+    inside.publish({})
+
+    assert inside.all(Enrollment.due_at) == [NOW + 2 * (due - NOW) for due in was]
+
+
+def test_a_queue_at_a_throttle_keeps_its_order_and_goes_on(database: Database) -> None:
+    inside = Inside(database, drawn(step("q", "throttle", {"out": "end"}, per_hour=1), END), apart=timedelta(0))
+    inside.draw(drawn(step("q", "throttle", {"out": "end"}, per_hour=2), END))
+    inside.now = NOW + MINUTE
+
+    inside.publish({})
+
+    tick(database, NOW + 2 * MINUTE)
+    assert inside.all(Enrollment.due_at) == [None, NOW + HOUR, NOW + 2 * HOUR]
+    tick(database, NOW + HOUR)
+    assert inside.where() == [("completed", "end"), ("completed", "end"), ("active", "q")]

@@ -130,5 +130,6 @@ STEP = StepType(
     describe=describe,
     due=due,
     run=run,
+    due_by_run=True,
     help="First come, first served, evenly over the hour. After a standstill the turns count anew: nothing floods.",
 )
