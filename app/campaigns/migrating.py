@@ -269,7 +269,7 @@ def _keep(session: Session, line: Line, move_id: int) -> None:
 def _leave(session: Session, line: Line, made: Plan, *, at: datetime, journals: bool) -> None:
     """They leave a step that is gone: to another, or out."""
     going = line.choice != EXIT
-    words = f"moved to “{made.places[line.choice]}”" if going else "taken out"
+    words = f"Moved to “{made.places[line.choice]}”" if going else "taken out"
     why = db.json_object("note", f"{words}, as a new version has no such step")
     values = {"port": "moved", "why": why} if going else {"port": "end", "why": why, "state": "exited"}
     if not going:

@@ -55,7 +55,7 @@ def run_for_passed(session: Session, campaign_id: int, step_id: str, *, at: date
         raise CannotRun(
             f"“{step.type.label}” could not be done for all of them, so it was done for nobody; try it later."
         )
-    note = db.json_object("note", "run afterwards, for those who had passed")
+    note = db.json_object("note", "Run afterwards, for those who had passed")
     _run(session, sa.update(rows).where(rows.c.why.is_(None)).values(why=note))
     _run(session, sa.update(rows).where(rows.c.port.is_(None)).values(port="out"))
     journal.write(session, published.id, step.id, at)

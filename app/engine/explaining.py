@@ -68,7 +68,9 @@ def why(session: Session, lead_id: int, campaign_id: int) -> list[Passage]:
 
 def _passage(session: Session, passage: Enrollment, names: Names) -> Passage:
     decisions = session.scalars(
-        sa.select(Decision).where(Decision.enrollment_id == passage.id).order_by(Decision.visit)
+        sa.select(Decision)
+        .where(Decision.enrollment_id == passage.id)
+        .order_by(Decision.visit < 0, sa.func.abs(Decision.visit))  # below zero: done afterwards, for who had passed
     ).all()
     sent = telling.of_passage(session, passage.id)
     lines = []

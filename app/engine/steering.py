@@ -83,7 +83,7 @@ def move_where(
         if step is None:
             raise CannotSteer(f"The version the lead is in has no step {step_id}; choose one that is there.")
         title = title or _title(step)
-    note = f"moved to “{title}” by {by}: {_given(reason)}"
+    note = f"Moved to “{title}” by {by}: {_given(reason)}"
     _record(session, "passage_moved", which, campaign_id, _given(reason), by, at, step=step_id)
     _journal(session, which, note, at)
     moved = {"step": step_id, "visit": HERE.c.visit + 1, "arrived_at": at, "due_at": at, "held": 0, "tries": 0}

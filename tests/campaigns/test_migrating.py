@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from app.campaigns import drafting, migrating, passing_by, publishing, undoing
 from app.db import Database
+from app.engine import explaining
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.engine.ticking import tick
 from app.leads import tagging
@@ -244,6 +245,10 @@ def test_rule_24_a_step_put_in_behind_somebody_never_runs_for_them_unless_asked_
     with database.read() as session:
         visits = session.execute(sa.select(Message.step, Message.visit).where(Message.visit < 0)).all()
     assert [tuple(row) for row in visits] == [("x", -1)] * 2
+    with database.read() as session:
+        told = [line.sentence for line in explaining.why(session, inside.leads[0], inside.id)[0].lines]
+    assert told[-1].startswith("Waits here")
+    assert "mail is ready" in told[-2]
     tick(database, NOW + 9 * DAY)
     assert inside.mails() == 4 + 2 * 2  # the other two get both, on their way
 
