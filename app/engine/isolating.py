@@ -16,6 +16,7 @@ AGAIN_AFTER = timedelta(minutes=5)
 MOST_LETTERS = 500
 # classes of SQLSTATE that no campaign can help: connection lost, deadlock, out of resources, shutting down
 _PASSING = ("08", "40", "53", "57")
+_PASSING_ON_SQLITE = ("disk is full", "is locked", "disk I/O error")
 
 log = logging.getLogger("trellis.engine")
 
@@ -65,6 +66,8 @@ def _change(session: Session, which: sa.ColumnElement[bool], values: dict[str, A
 def _will_pass(error: Exception) -> bool:
     if not isinstance(error, sa.exc.DBAPIError):
         return False
+    if any(words in str(error.orig) for words in _PASSING_ON_SQLITE):
+        return True
     return error.connection_invalidated or str(getattr(error.orig, "sqlstate", "")).startswith(_PASSING)
 
 

@@ -37,6 +37,8 @@ SENTENCES = {
     429: "Wait a few minutes, then try again.",
     503: "The database is busy; nothing was changed, try again in a moment.",
 }
+# of SQLite and PostgreSQL; an error of PostgreSQL without a code is a connection that could not be made
+_PASSING = ("locked", "lock timeout", "disk is full", "disk I/O", "unable to open", "No space left", "shutting down")
 
 
 class Refused(Exception):
@@ -92,7 +94,14 @@ def _http(error: HTTPException) -> Response:
 
 
 def _database(error: sa.exc.OperationalError) -> Response:
-    if "locked" in str(error.orig) or "lock timeout" in str(error.orig):
+    """Busy, full, stopping or away: all of it passes, and what was asked can be asked again."""
+    said = str(error.orig)
+    if (
+        getattr(error.orig, "sqlstate", "") is None
+        or error.connection_invalidated
+        or any(word in said for word in _PASSING)
+    ):
+        log.warning("The database could not be used for %s %s: %s", request.method, request.path, said.splitlines()[:1])
         return say(SENTENCES[503], 503)
     return _unexpected(error)
 

