@@ -17,6 +17,7 @@ from app.outbox import Message
 
 HERE, MESSAGES = Enrollment.__table__, Message.__table__
 PAUSED = "campaign_paused"
+MOST_PAUSES = 50  # remembered; what happened before the first of them lets hardly anybody in now
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ def resume(
     if not campaign.clock_runs:
         _move_waits(session, campaign, at)
         _keep_fresh(session, campaign, at)
+        stood = [db.micros(campaign.paused_at), db.micros(at)]
+        campaign.pauses = [*campaign.pauses, stood][-MOST_PAUSES:]
     stale = sa.update(MESSAGES).where(_stale(campaign_id, at, drop_older))
     _run(session, stale.values(state="not_sent", reason="stale", finished_at=at))
     respace(session, HERE, HERE.c.due_at, sa.and_(_inside(campaign_id), HERE.c.due_at <= at), at, spread)

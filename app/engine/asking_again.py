@@ -1,8 +1,8 @@
 """Asks one decision again: the lead is put back as it was then, the engine's own step is run on it, and all is rolled back.
 
 What the log does not keep cannot be asked: consent and caps behind a mail, segments and histories with campaigns, a lead
-merged or erased since, and what a person or a publish plan did. Such a visit is told as such, never as drift. The length of past
-pauses is not kept either, so a frozen wait is believed to have ended when the journal says, though not before its time.
+merged or erased since, and what a person or a publish plan did. Such a visit is told as such, never as drift. A lead's own pauses
+are not kept either, so a frozen wait is believed to have ended when the journal says, though not before its time.
 Facts of the very tick that decided have no order in the log; a decision is the same if either order leads to it.
 """
 
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.db import MICROSECOND
+from app.db import MICROSECOND, micros
 from app.engine import rewinding, running, versions
 from app.engine.batch import Batch, rows
 from app.engine.graph import Step
@@ -68,7 +68,12 @@ def _ports(
         if batch is None:
             yield UNKNOWN
         else:
-            yield _run(session, batch, version, held=0)
+            stood = sum(
+                min(end, micros(decision.at)) - max(start, micros(decision.arrived_at))
+                for start, end in version.pauses
+                if end > micros(decision.arrived_at) and start < micros(decision.at)
+            )
+            yield _run(session, batch, version, held=stood)
         then.rollback()
     session.expire_all()
     if not step.type.freezes:

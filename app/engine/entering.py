@@ -120,6 +120,7 @@ def _enroll(session: Session, version: Published, at: sa.ColumnElement[Any]) -> 
         at,
         at,
         at,
+        _stood_still(version, at),
     ).order_by(entrants.c.lead_id)  # so that cohorts lie together: 1.4 to 2.3 times faster later
     names = [
         "lead_id",
@@ -134,9 +135,21 @@ def _enroll(session: Session, version: Published, at: sa.ColumnElement[Any]) -> 
         "entered_at",
         "arrived_at",
         "due_at",
+        "held",
     ]
     result = session.execute(sa.insert(Enrollment).from_select(names, chosen))
     return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def _stood_still(version: Published, since: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """How long the campaign's clock has stood still since each entry, which may lie within a pause (SEMANTICS 8, 25)."""
+    if not version.pauses:
+        return sa.literal(0)
+    pause = db.rows_of(version.pauses, start=sa.BigInteger(), end=sa.BigInteger())
+    entry = sa.type_coerce(since, sa.BigInteger())
+    span = pause.c.end - sa.case((pause.c.start > entry, pause.c.start), else_=entry)
+    total = sa.func.coalesce(sa.func.sum(span), 0)
+    return sa.cast(sa.select(total).where(pause.c.end > entry).correlate(entrants).scalar_subquery(), sa.BigInteger)
 
 
 def enter_matching(session: Session, version: Published, *, now: datetime) -> int:

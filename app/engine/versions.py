@@ -29,6 +29,7 @@ class Published:
     since: datetime  # the campaign's first publication: what happened before it lets nobody in
     flow: Flow
     published_at: datetime  # this version
+    pauses: tuple[tuple[int, int], ...] = ()  # from and to, in microseconds: when the campaign's clock stood still
 
 
 def live(session: Session, *, now: datetime) -> list[Published]:
@@ -79,7 +80,8 @@ def _peopled() -> sa.ColumnElement[bool]:
 
 def _published(session: Session, row: sa.Row[Any]) -> Published:
     flow = _flow(session, row)
-    return Published(row.id, row.campaign_id, row.key, row.version_id == row.id, row.since, flow, row.published_at)
+    is_current, pauses = row.version_id == row.id, tuple((start, end) for start, end in row.pauses)
+    return Published(row.id, row.campaign_id, row.key, is_current, row.since, flow, row.published_at, pauses)
 
 
 def _rows(session: Session, condition: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
@@ -89,7 +91,13 @@ def _rows(session: Session, condition: sa.ColumnElement[bool]) -> Sequence[sa.Ro
     first_of = first.subquery()
     return session.execute(
         sa.select(
-            Version.id, Version.campaign_id, Campaign.key, Campaign.version_id, Version.published_at, first_of.c.since
+            Version.id,
+            Version.campaign_id,
+            Campaign.key,
+            Campaign.version_id,
+            Campaign.pauses,
+            Version.published_at,
+            first_of.c.since,
         )
         .join(Campaign, Campaign.id == Version.campaign_id)
         .join(first_of, first_of.c.campaign_id == Version.campaign_id)

@@ -1,4 +1,4 @@
-"""Which passages were replayed from the log, and where the answer was another one."""
+"""Which passages were replayed from the log, and where the answer was another one; when each campaign stood still."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,7 +23,9 @@ def upgrade() -> None:
         ),
     )
     op.create_index(op.f("ix_replays_at"), "replays", ["at"])
+    op.add_column("campaigns", sa.Column("pauses", Json, nullable=False, server_default="[]"))
 
 
 def downgrade() -> None:
+    op.drop_column("campaigns", "pauses")
     op.drop_table("replays")
