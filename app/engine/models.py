@@ -27,7 +27,7 @@ class Campaign(Base):
     clock_runs: Mapped[bool] = mapped_column(
         default=False, server_default=sa.false()
     )  # also while it is paused (SEMANTICS 25)
-    pauses: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # [from, to] in microseconds: its clock stood
+    pauses: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # each [from, to] in microseconds
     trouble: Mapped[str | None]  # why the engine leaves it out for now
     try_again_at: Mapped[datetime | None]
     missed_from: Mapped[Ref | None]  # the first event it has not seen, since it paused or was in trouble
