@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.campaigns import palette
 from app.campaigns import queries as campaigns
 from app.engine.catalog import STEPS
 from app.engine.models import Campaign, Decision, Enrollment, Version
@@ -17,6 +18,8 @@ from app.outbox import Message
 from app.reports.mails import reactions
 from app.reports.tables import Column, Table, share
 from app.sales.models import Handoff
+from app.segments import ruling
+from app.segments.ruletype import Names
 
 LIST = (
     Column("campaign", "Campaign", "text"),
@@ -93,11 +96,12 @@ def report(session: Session, campaign: Campaign) -> Report:
         sa.select(Version.flow).where(Version.campaign_id == campaign.id).order_by(Version.number.desc()).limit(1)
     )
     figures = _steps(session, campaign.id, versions)
-    rows = [_row(step, figures) for step in _order(flow or {}, figures)]
+    names = ruling.names(session)
+    rows = [_row(step, figures, names) for step in _order(flow or {}, figures)]
     steps = Table("steps", "Steps", STEP, rows, empty="Nobody has entered this campaign yet.")
-    names = [column.key for column in STEP]
+    keys = [column.key for column in STEP]
     added = ("sent", "opened", "machine_opened", "clicked", "unsubscribed", "handed_over", "accepted")
-    totals = {name: sum(row[names.index(name)] or 0 for row in rows) for name in added}
+    totals = {name: sum(row[keys.index(name)] or 0 for row in rows) for name in added}
     return Report(campaign, states, sum(states.values()), steps, totals)
 
 
@@ -153,7 +157,15 @@ def _order(flow: Mapping[str, Any], figures: Figures) -> list[dict[str, Any]]:
     return steps + gone
 
 
-def _row(step: Mapping[str, Any], figures: Figures) -> list[Any]:
+def _called(step: Mapping[str, Any], label: str, names: Names) -> str:
+    """The step's own name, else what it does as its card says it: Send email: Welcome, Wait: 2 days."""
+    if step.get("name") or not label:
+        return str(step.get("name") or step["id"])
+    title = str(palette.look(step, names)["title"])
+    return label if title in ("", label) else f"{label}: {title}"
+
+
+def _row(step: Mapping[str, Any], figures: Figures, names: Names) -> list[Any]:
     f: Mapping[str, int] = figures.get(step["id"], {})
     kind = STEPS.get(step["kind"]) if step["kind"] else None
     is_mail, is_handoff = (
@@ -167,7 +179,7 @@ def _row(step: Mapping[str, Any], figures: Figures) -> list[Any]:
 
     label = kind.label if kind else ""
     return [
-        step.get("name") or label or step["id"],
+        _called(step, label, names),
         label,
         f.get("reached", 0),
         f.get("here", 0),

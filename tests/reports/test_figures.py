@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.engine.models import Version
 from app.reports import answers, campaigns, leads, mails, overview
 from app.reports.periods import Period, period
 from app.reports.tables import Table
@@ -66,6 +68,19 @@ def test_a_campaign_is_told_step_by_step_with_machines_apart(session: Session, d
     assert (welcome["unsubscribed"], welcome["open_rate"]) == (1, pytest.approx(2 / 7))
     assert (handoff["reached"], handoff["here"], handoff["handed_over"], handoff["accepted"]) == (7, 3, 4, 1)
     assert handoff["sent"] is None
+
+
+def test_steps_without_a_name_are_called_as_on_their_cards(session: Session, days30: Period) -> None:
+    found = campaigns.find(session, "pricing")
+    assert found is not None
+    flow = {"steps": [
+        {"id": "m", "kind": "send_email", "name": "", "settings": {"mail": "welcome"}, "next": {}},
+        {"id": "w", "kind": "wait", "name": "", "settings": {"amount": 2, "unit": "days"}, "next": {}},
+        {"id": "x", "kind": "exit", "name": "", "settings": {}, "next": {}},
+    ]}  # fmt: skip
+    session.execute(sa.update(Version).values(flow=flow))
+    told = [step["step"] for step in campaigns.report(session, found).steps.as_dicts()][:3]
+    assert told == ["Send email: Welcome", "Wait: 2 days", "Exit: End of campaign"]
 
 
 def test_a_campaign_with_nobody_inside_has_a_report_too(session: Session, days30: Period) -> None:
