@@ -65,9 +65,9 @@ def import_file(
     except (reading.BadFile, BadValue) as problem:
         refuse(str(problem))
     answer = {"file": file.name, "dry_run": dry_run, "mapping": chosen, "rows": report.rows, "created": report.created,
-              "updated": report.updated, "refused": report.refused, "refusals": report.refusals}  # fmt: skip
+              "updated": report.updated, "refused": report.refused, "repeated": report.repeated, "refusals": report.refusals}  # fmt: skip
     verb = "would be " if dry_run else ""
-    text = f"{report.rows:,} rows: {report.created:,} {verb}created, {report.updated:,} {verb}changed, {report.refused:,} refused."
+    text = f"{report.rows:,} rows: {report.created:,} {verb}created, {report.updated:,} {verb}changed, {report.refused:,} refused, {report.repeated:,} repeat a lead of the file."
     say(answer, as_json, "\n".join([text, *(f"  Row {r['row']}: {r['reason']}" for r in report.refusals[:20])]))
 
 

@@ -153,7 +153,7 @@ def _run_batch(
                 made = planning.plan(session, table, mapping, batch, options)
                 created, updated = carry_out(session, made, options, source=source, at=at)
                 _keep_refusals(session, import_id, made)
-                if not _advance(session, import_id, done, len(batch), created, updated, len(made.refusals)):
+                if not _advance(session, import_id, done, len(batch), created, updated, made):
                     session.rollback()
                     return False
             break
@@ -162,11 +162,12 @@ def _run_batch(
                 raise
     report.rows, report.created = report.rows + len(batch), report.created + created
     report.updated, report.refused = report.updated + updated, report.refused + len(made.refusals)
+    report.repeated += len(made.repeats)
     planning.note_refusals(report, made, 100)
     return True
 
 
-def _advance(session: Session, import_id: int, done: int, count: int, created: int, updated: int, refused: int) -> bool:
+def _advance(session: Session, import_id: int, done: int, count: int, created: int, updated: int, made: Plan) -> bool:
     here = sa.and_(Import.id == import_id, Import.state == RUNNING, Import.done_count == done)
     statement = (
         sa.update(Import)
@@ -175,7 +176,8 @@ def _advance(session: Session, import_id: int, done: int, count: int, created: i
             done_count=done + count,
             created_count=Import.created_count + created,
             updated_count=Import.updated_count + updated,
-            refused_count=Import.refused_count + refused,
+            refused_count=Import.refused_count + len(made.refusals),
+            repeated_count=Import.repeated_count + len(made.repeats),
         )
     )
     return bool(session.connection().execute(statement).rowcount)

@@ -157,6 +157,7 @@ class Import(Base):
     created_count: Mapped[int] = mapped_column(default=0)
     updated_count: Mapped[int] = mapped_column(default=0)
     refused_count: Mapped[int] = mapped_column(default=0)
+    repeated_count: Mapped[int] = mapped_column(default=0, server_default="0")  # rows of a lead the file had before
     error: Mapped[str] = mapped_column(default="")
     user_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
     created_at: Mapped[datetime]

@@ -57,7 +57,8 @@ class Plan:
     tags: dict[str, list[str]] = field(default_factory=dict)  # tag -> addresses
     owners: dict[int, list[str]] = field(default_factory=dict)  # user -> addresses
     known: dict[str, int] = field(default_factory=dict)  # address -> living lead
-    rows: list[tuple[int, str]] = field(default_factory=list)  # (row number, new | known | refused: …)
+    rows: list[tuple[int, str]] = field(default_factory=list)  # (row number, new | known | repeats N | why refused)
+    repeats: dict[int, int] = field(default_factory=dict)  # row -> the earlier row of the same person
 
 
 @dataclass(slots=True)
@@ -68,6 +69,7 @@ class Report:
     created: int = 0
     updated: int = 0
     refused: int = 0
+    repeated: int = 0
     refusals: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -133,11 +135,16 @@ def plan(
         if owner is not None:
             made.owners.setdefault(owner, []).append(address)
     made.known = living(session, [address for _, address, _ in good])
+    first: dict[str | int, int] = {}
     for number, address, given in good:
+        earlier = first.setdefault(made.known.get(address, address), number)
+        if earlier != number:
+            made.repeats[number] = earlier
         _place(made, address, given, options.overwrite)
         if made.creates.get(address) is given:
             made.ready[address] = prepared[number]
-        made.rows.append((number, "known" if address in made.known else "new"))
+        fresh = f"repeats {earlier}" if earlier != number else "new"
+        made.rows.append((number, "known" if address in made.known and earlier == number else fresh))
     made.rows.sort()
     return made
 
@@ -172,6 +179,7 @@ def dry_run(
         seen |= made.creates.keys()
         report.updated += len(made.updates)
         report.refused += len(made.refusals)
+        report.repeated += len(made.repeats)
         note_refusals(report, made, most)
         session.expunge_all()
     return report

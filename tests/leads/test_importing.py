@@ -136,7 +136,7 @@ def test_one_address_is_one_lead_within_the_file_and_against_those_there(
     with database.write() as session:
         creating.create(session, email="known@x.example", source="Form", at=now, first_name="Old")
     report = bring("email,first name,city\nKnown@X.example,New,\nnew@x.example,One,\nNEW@x.example,,Bern\n")
-    assert (report.created, report.updated) == (1, 1)
+    assert (report.rows, report.created, report.updated, report.repeated) == (3, 1, 1, 1)
     found = leads(database)
     assert set(found) == {"known@x.example", "new@x.example"}
     assert found["known@x.example"].first_name == "New"

@@ -227,7 +227,13 @@ def _examples(rows: list[planning.Row], place: int) -> str:
 
 
 def _outcome(made: planning.Plan, rows: int) -> dict[str, int]:
-    return {"rows": rows, "new": len(made.creates), "known": len(made.updates), "refused": len(made.refusals)}
+    return {
+        "rows": rows,
+        "new": len(made.creates),
+        "known": len(made.updates),
+        "refused": len(made.refusals),
+        "repeated": len(made.repeats),
+    }
 
 
 def _chosen() -> dict[str, str]:
@@ -258,6 +264,8 @@ def _progress(row: Import) -> dict[str, Any]:
     return {
         "refusals": session().scalars(reasons).all() if row.state != importing.RUNNING else [],
         "is_stopped": is_stopped,
+        "unchanged": row.done_count - row.created_count - row.updated_count - row.refused_count - row.repeated_count,
+        "tag": next((fields.slug(tag) for tag in row.options.get("tags", ())), ""),
     }
 
 
