@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -75,8 +75,16 @@ def notes(session: Session, lead_id: int) -> Sequence[Any]:
     return session.execute(query.order_by(Note.at.desc(), Note.id.desc()).limit(200)).all()
 
 
-def emails(session: Session, lead_id: int) -> Sequence[Any]:
-    """The mail this lead was owed, newest first, with what became of it."""
+_subject: list[Callable[[str, Mapping[str, Any]], str]] = []
+
+
+def subjects_by(fill: Callable[[str, Mapping[str, Any]], str]) -> None:
+    """Who fills a subject with the values it was sent with: the room of mail, which stands above this one."""
+    _subject[:] = [fill]
+
+
+def emails(session: Session, lead_id: int) -> Sequence[tuple[Any, str]]:
+    """The mail this lead was owed, newest first, with what became of it; each with the subject it was sent with."""
     messages, mails, versions = table("messages"), table("mails"), table("mail_versions")
     winners, won_by, of_campaign = messages.alias(), mails.alias(), table("campaigns")
     done = (
@@ -101,7 +109,16 @@ def emails(session: Session, lead_id: int) -> Sequence[Any]:
         .order_by(messages.c.created_at.desc(), messages.c.id.desc())
         .limit(200)
     )  # fmt: skip
-    return session.execute(query).all()
+    return [(row, _called(row)) for row in session.execute(query)]
+
+
+def _called(mail: Any) -> str:
+    """The subject as the lead read it; what was not sent goes by the name of its mail."""
+    inputs = mail.inputs or {}
+    read = str(inputs.get("subject") or "")
+    if mail.state == "sent" and mail.subject and ("values" in inputs or "{" not in mail.subject):
+        read = _subject[0](mail.subject, inputs.get("values", {}))
+    return read or mail.name or "Mail"
 
 
 def tab_counts(session: Session, lead_id: int) -> dict[str, int]:
@@ -110,7 +127,7 @@ def tab_counts(session: Session, lead_id: int) -> dict[str, int]:
     mine = sa.select(Identity.id).where(Identity.lead_id == lead_id)
     visits = sa.select(sa.func.count()).where(Event.identity_id.in_(mine), Event.kind == "page_viewed")
     asked = {
-        "emails": sa.select(sa.func.count()).where(messages.c.lead_id == lead_id),
+        "emails": sa.select(sa.func.count()).where(messages.c.lead_id == lead_id, messages.c.state == "sent"),
         "visits": visits,
         "notes": sa.select(sa.func.count()).where(Note.lead_id == lead_id),
     }
@@ -164,6 +181,7 @@ def words(session: Session, events: Sequence[Any]) -> dict[tuple[str, str], str]
 
 def _users(session: Session, events: Sequence[Any]) -> dict[tuple[str, str], str]:
     mentioned = {e.props.get("user_id") for e in events if e.kind == "note_added"}
+    mentioned |= {e.props.get("owner") for e in events if e.kind == "handoff_created"}
     changed = [e for e in events if e.kind == "field_changed" and e.subject == "owner_id"]
     mentioned |= {e.props.get(side) for e in changed for side in ("from", "to")}
     known = {i for i in mentioned if isinstance(i, int)}

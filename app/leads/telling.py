@@ -183,6 +183,20 @@ def _by_whom(event: Row, words: Words) -> str:
     return _reason(event, words) + (f" ({by})" if by else "")
 
 
+_ROUTES = {"round_robin": "next in turn", "lead_owner": "the lead's owner", "account_owner": "the owner of the account"}
+
+
+def _author(event: Row, words: Words) -> str:
+    user = event.props.get("user_id")
+    return words.get(("user", str(user)), "a colleague who has left") if user is not None else "a campaign"
+
+
+def _given_to(event: Row, words: Words) -> str:
+    who = words.get(("user", str(event.props.get("owner"))))
+    how = _ROUTES.get(event.subject, "")
+    return f"To {who}{', ' if how else ''}{how}" if who else _reason(event, words)
+
+
 def _seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
@@ -205,7 +219,7 @@ TELLINGS: dict[str, Telling] = {
     "field_changed": Telling("pencil", "gray", _field),
     "tag_added": Telling("tag", "teal", _quoted("Tagged", "tag"), subject="tag"),
     "tag_removed": Telling("tag-off", "gray", _quoted("Lost the tag", "tag"), subject="tag"),
-    "note_added": Telling("note", "yellow", lambda e, w: f"Note by {w.get(('user', str(e.props.get('user_id'))), 'somebody')}",
+    "note_added": Telling("note", "yellow", lambda e, w: f"Note by {_author(e, w)}",
                           lambda e, w: w.get(("note", str(e.props.get("note_id"))), "This note was deleted.")),
     "consent_given": Telling("mail-heart", "green", _topic("Agreed to hear about", "Agreed to get mail"), _prop("source"), subject="topic"),
     "consent_withdrawn": Telling("mail-off", "red", _topic("No longer wants", "Unsubscribed from all mail"), _prop("source"), subject="topic"),
@@ -223,7 +237,7 @@ TELLINGS: dict[str, Telling] = {
     "campaign_requested": Telling("affiliate", "gray", _quoted("Was added by hand to", "campaign"), _reason, subject="campaign"),
     "campaign_exit_requested": Telling("affiliate", "gray", _quoted("Was taken out of", "campaign"), _reason, subject="campaign"),
     "goal_reached": Telling("target-arrow", "green", _quoted("Reached the goal of", "campaign"), subject="campaign"),
-    "handoff_created": Telling("user-share", "indigo", _said("Handed to sales"), _reason),
+    "handoff_created": Telling("user-share", "indigo", _said("Handed to sales"), _given_to),
     "handoff_accepted": Telling("user-check", "green", _said("Accepted by sales"), _reason),
     "handoff_rejected": Telling("user-x", "red", _said("Rejected by sales"), _reason),
     "handoff_recycled": Telling("recycle", "orange", _said("Sent back to nurturing by sales"), _reason),
@@ -241,11 +255,7 @@ def tell(event: Row, words: Words, points: int = 0) -> Moment:
     tone = "gray" if event.agent == "machine" else how.tone
     icon = "robot" if event.agent == "machine" else how.icon
     if event.kind == "score_changed":
-        points = (
-            points
-            or int(event.props.get("points") or 0)
-            or (event.props.get("to") or 0) - (event.props.get("from") or 0)
-        )
+        points = 0  # they stand at what earned them
     return Moment(
         icon, tone, how.title(event, words), event.at, how.text(event, words), points, how.rows(event, words), event.id
     )

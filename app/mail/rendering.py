@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import jinja2
 
 from app import signing
+from app.leads import queries as leads
 from app.mail import assembling, links, merging
 
 LARGEST = 400_000  # characters of one rendered part
@@ -68,6 +69,17 @@ def render(version: Source, values: Mapping[str, Any]) -> Words:
     if max(len(subject) * 100, len(html), len(text)) > LARGEST:
         raise BadTemplate("The filled mail is far too large.")
     return Words(assembling.clean(subject), html, text)
+
+
+def subject(template: str, values: Mapping[str, Any]) -> str:
+    """One subject as its recipient read it; "" when it cannot be filled."""
+    try:
+        return assembling.clean(_templates(template, "", "")[0].render(values))
+    except (jinja2.TemplateError, ValueError, TypeError, ArithmeticError):
+        return ""
+
+
+leads.subjects_by(subject)
 
 
 @dataclass(frozen=True, slots=True)

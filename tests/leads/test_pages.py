@@ -12,8 +12,10 @@ from flask.testing import FlaskClient
 from app.db import Database, table
 from app.leads import creating, fields, listing, noting, tagging
 from app.leads.models import Company, Import, Lead, LeadField, LeadTag, Note, Tag
+from app.outbox import Message
 from app.tracking import recording
 from app.web import paging
+from tests.mail import making
 
 SignIn = Callable[..., FlaskClient]
 PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -219,7 +221,7 @@ def test_the_story_tells_what_happened_with_points_and_visits_together(
     assert "+15" in page
     assert "Read &lt;more&gt;" in page
     assert (
-        page.index("Note by somebody")
+        page.index("Note by a campaign")
         < page.index("Clicked in")
         < page.index("Viewed 2 pages")
         < page.index("Became known")
@@ -306,11 +308,11 @@ def wait(client: FlaskClient, path: str) -> str:
 
 def test_a_file_is_uploaded_matched_and_brought_in(sign_in: SignIn, sqlite_database: Database) -> None:
     client = sign_in("marketer")
-    content = b"E-Mail;Vorname\nana@x.example;Ana\nbad;Bo\n"
+    content = b"E-Mail;Vorname\nana@x.example;Ana\nbad;Bo\nANA@x.example;Ana\n"
     answer = client.post("/leads/imports", data={"file": (io.BytesIO(content), "../../<fair>.csv")})
     page = client.get(answer.location).text
     assert "&lt;fair&gt;.csv" in page
-    assert "1 new lead" in page
+    assert "1 new lead" in page and "1 row repeats" in page and "As row 2" in page
     assert "not a mail address" in page
     form = {
         "column": ["E-Mail", "Vorname"],
@@ -325,12 +327,19 @@ def test_a_file_is_uploaded_matched_and_brought_in(sign_in: SignIn, sqlite_datab
     assert "consent without proof" in without_proof.text
     client.post(answer.location + "/run", data=form)
     page = wait(client, answer.location)
-    assert "Refused rows" in page
+    assert "Refused rows" in page and "1 row repeats a lead of the same file" in page
+    assert 'href="/leads?tag=fair"' in page
     assert "not a mail address" in client.get(answer.location + "/refused.csv").text
     with sqlite_database.read() as session:
         assert session.scalars(sa.select(Lead.last_name)).all() == ["Ana"]
         row = session.scalars(sa.select(Import)).one()
-        assert (row.state, row.created_count, row.refused_count) == ("done", 1, 1)
+        assert (row.state, row.done_count, row.created_count, row.refused_count, row.repeated_count) == (
+            "done",
+            3,
+            1,
+            1,
+            1,
+        )
     assert "fair" in client.get("/leads/imports").text
 
 
@@ -343,3 +352,20 @@ def test_a_file_that_is_none_is_refused_and_not_kept(sign_in: SignIn, app: objec
     assert list(folder.iterdir()) == []
     assert client.post("/leads/imports", data={}).status_code == 422
     assert sign_in("sales").get("/leads/imports").status_code == 403
+
+
+def test_mails_show_the_subject_that_was_read_and_only_sent_ones_count(
+    sign_in: SignIn, sqlite_database: Database, now: datetime
+) -> None:
+    lead_id = make(sqlite_database, now)
+    subject = '{{ lead.first_name | default("Hello") }}, good to meet you'
+    with sqlite_database.write() as session:
+        mail = making.make_mail(session, now, subject=subject)
+        shared = {"lead_id": lead_id, "mail_id": mail.id, "mail_version_id": mail.version_id}
+        shared |= {"created_at": now, "not_before": now}
+        values = {"values": {"lead": {"first_name": "Grace"}}}
+        session.add(Message(key="1", state="sent", inputs=values, **shared))
+        session.add(Message(key="2", state="not_sent", reason="no_consent", **shared))
+    page = sign_in("viewer").get(f"/leads/{lead_id}?tab=emails").text
+    assert "Grace, good to meet you" in page and "{{" not in page
+    assert 'Emails <span class="tab-count">1</span>' in page
