@@ -45,6 +45,16 @@ def notify(session: Session, source: sa.FromClause, *, text: str, to: str, at: d
     return int(getattr(result, "rowcount", 0) or 0)
 
 
+def told(enrollment_id: sa.ColumnElement[int], visit: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+    """Who was told at this visit, as words for the journal."""
+    name = sa.func.min(sa.func.coalesce(sa.func.nullif(USER.c.name, ""), USER.c.email))
+    more = sa.func.count() - 1
+    others = sa.case((more > 0, " and " + sa.cast(more, sa.Text()) + " more"), else_="")
+    found = sa.select("Told " + name + others).select_from(ALERT.join(USER, USER.c.id == ALERT.c.user_id))
+    mine = found.where(ALERT.c.enrollment_id == enrollment_id, ALERT.c.visit == visit).scalar_subquery()
+    return sa.func.coalesce(mine, "Nobody was there to tell")
+
+
 def _meant(to: str) -> sa.ColumnElement[bool]:
     """Which users are meant, over users joined to the leads."""
     them = USER.alias("them")

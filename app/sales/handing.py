@@ -71,6 +71,27 @@ def hand_over(
     return len(made)
 
 
+WHY = {"lead_owner": "the lead's owner", "account_owner": "the owner of the account", "person": "as chosen"}
+
+
+def given_to(enrollment_id: sa.ColumnElement[int], visit: sa.ColumnElement[int], route: str) -> sa.ColumnElement[str]:
+    """Who got the lead at this visit and why, as words for the journal: "Given to Jonas Keller, next in turn"."""
+    in_turn = "next in turn" if route == "round_robin" else f"next in turn, for want of {WHY[route]}"
+    how = sa.case(WHY, value=HANDOFF.c.route, else_=in_turn)
+    words = sa.case(
+        (USER.c.id.is_(None), "Nobody was there to take the lead; the administrators were told"),
+        else_="Given to " + sa.func.coalesce(sa.func.nullif(USER.c.name, ""), USER.c.email) + ", " + how,
+    )
+    made = (
+        sa.select(words)
+        .select_from(HANDOFF.outerjoin(USER, USER.c.id == HANDOFF.c.owner_id))
+        .where(HANDOFF.c.enrollment_id == enrollment_id, HANDOFF.c.visit == visit)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return sa.func.coalesce(made, "Not handed over again, for it waits for sales already")
+
+
 def by_hand(lead_ids: sa.Select[Any]) -> sa.Subquery:
     """Leads chosen by a person, as a source of `hand_over`: no enrollment, no visit, no campaign."""
     chosen = lead_ids.subquery()

@@ -60,6 +60,15 @@ def create(
     return _count(session.execute(sa.insert(TASK).from_select(names, rows)))
 
 
+def given_to(enrollment_id: sa.ColumnElement[int], visit: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+    """Whose task this visit made, as words for the journal."""
+    who = sa.func.coalesce(sa.func.nullif(USER.c.name, ""), USER.c.email)
+    words = sa.case((USER.c.id.is_(None), "A task for nobody; it shows under Everybody's"), else_="A task for " + who)
+    made = sa.select(words).select_from(TASK.outerjoin(USER, USER.c.id == TASK.c.owner_id))
+    mine = made.where(TASK.c.enrollment_id == enrollment_id, TASK.c.visit == visit).limit(1).scalar_subquery()
+    return sa.func.coalesce(mine, "No task, for there is nobody left to reach")
+
+
 def _direct(owner: str, otherwise: str) -> sa.ColumnElement[int | None]:
     """The user meant by a step's setting, if still there: the lead's own, or the one with that address."""
     own = (

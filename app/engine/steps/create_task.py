@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.engine.batch import Batch
+from app.db import json_object
+from app.engine.batch import Batch, rows
 from app.engine.steptype import StepType
 from app.kinds import Settings, Widget
 from app.sales import tasking
@@ -50,7 +51,7 @@ def run(batch: Batch, settings: CreateTask) -> None:
         at=batch.now,
         otherwise=settings.otherwise,
     )
-    batch.leave()
+    batch.leave(why=json_object("note", tasking.given_to(rows.c.enrollment_id, rows.c.visit)))
 
 
 STEP = StepType(

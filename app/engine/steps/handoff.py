@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.engine.batch import Batch
+from app.db import json_object
+from app.engine.batch import Batch, rows
 from app.engine.steptype import StepType
 from app.kinds import Settings, Widget
 from app.sales import handing
@@ -47,7 +48,7 @@ def run(batch: Batch, settings: Handoff) -> None:
         note=settings.note,
         at=batch.now,
     )
-    batch.leave()
+    batch.leave(why=json_object("note", handing.given_to(rows.c.enrollment_id, rows.c.visit, settings.route)))
 
 
 STEP = StepType(
