@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.campaigns import pausing
 from app.db import Database
 from app.leads.models import Lead
 from app.preferences import consenting
@@ -100,3 +101,21 @@ def test_rule_9_what_lies_in_the_future_has_not_happened_yet(database: Database)
     world.does(world.leads[0], "page_viewed", "/pricing", NOW + DAY)
     world.enter()
     assert world.ports(world.leads[0])[0] == ("s1", "else")
+
+
+@pytest.mark.parametrize("learnt", ["during the pause", "after it"])
+def test_rule_25_the_clock_of_a_pause_stands_still_for_those_who_came_in_during_it_too(
+    database: Database, learnt: str
+) -> None:
+    world = World(database, factories.flow(WAIT), count=1)
+    with database.write() as session:
+        pausing.pause(session, world.campaign.id, at=NOW)
+    if learnt == "during the pause":
+        world.enter(NOW + HOUR)
+    with database.write() as session:
+        pausing.resume(session, world.campaign.id, at=NOW + 5 * DAY)
+    if learnt == "after it":
+        with database.write() as session:
+            factories.request(session, world.campaign, world.leads, at=NOW + HOUR)
+    world.settle(NOW + 5 * DAY)
+    assert world.due() == [NOW + 7 * DAY]
