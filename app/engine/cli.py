@@ -173,22 +173,33 @@ def _pair(session: Session, email: str, campaign: str) -> tuple[int, int]:
         lead = finding.by_email(session, email)
     except BadAddress as error:
         cli.refuse(str(error))
-    campaign_id = session.scalar(sa.select(Campaign.id).where(Campaign.key == campaign))
     if lead is None:
         cli.refuse(f"No lead has the address {email}.")
+    return lead.id, _campaign(session, campaign)
+
+
+def _campaign(session: Session, given: str) -> int:
+    """The campaign with this key, or the only one with this name."""
+    campaign_id = session.scalar(sa.select(Campaign.id).where(Campaign.key == given))
+    named = sa.select(Campaign.id, Campaign.key).where(sa.func.lower(Campaign.name) == given.strip().lower())
+    namesakes = session.execute(named.order_by(Campaign.id)).all() if campaign_id is None else []
+    if len(namesakes) == 1:
+        return int(namesakes[0].id)
+    if namesakes:
+        cli.refuse(f"Several campaigns are called {given}; say which by key: {', '.join(c.key for c in namesakes)}.")
     if campaign_id is None:
-        cli.refuse(f"No campaign is called {campaign}; flask campaigns list shows them.")
-    return lead.id, campaign_id
+        cli.refuse(f"No campaign has the key {given}; flask campaigns list shows them.")
+    return campaign_id
 
 
 def _told(passage: explaining.Passage) -> str:
-    head = f"{passage.entered_at:%Y-%m-%d %H:%M}  {passage.entry} Now: {passage.state}"
+    head = f"{passage.entered_at:%Y-%m-%d %H:%M} UTC  {passage.entry} Now: {passage.state}"
     head += f" ({passage.reason})" if passage.reason else ""
     return "\n".join([head, *(_one(line) for line in passage.lines)])
 
 
 def _one(line: explaining.Line) -> str:
-    return f"{line.left_at or line.arrived_at:%Y-%m-%d %H:%M}  {line.visit}. {line.title}: {line.sentence}"
+    return f"{line.left_at or line.arrived_at:%Y-%m-%d %H:%M} UTC  {line.visit}. {line.title}: {line.sentence}"
 
 
 @click.command("health")

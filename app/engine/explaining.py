@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,31 +56,37 @@ class Passage:
     lines: list[Line]
 
 
-def why(session: Session, lead_id: int, campaign_id: int) -> list[Passage]:
-    """Every passage of the lead through the campaign, newest first; empty when it never came in."""
+Said = Callable[[datetime], str]
+
+
+def why(session: Session, lead_id: int, campaign_id: int, *, said: Said = telling.in_utc) -> list[Passage]:
+    """Every passage of the lead through the campaign, newest first; empty when it never came in.
+
+    `said` writes the instants within its sentences, so that a page can say them by its reader's clock.
+    """
     passages = session.scalars(
         sa.select(Enrollment)
         .where(Enrollment.lead_id == lead_id, Enrollment.campaign_id == campaign_id)
         .order_by(Enrollment.entered_at.desc(), Enrollment.id.desc())
     ).all()
     names = ruling.names(session)
-    return [_passage(session, passage, names) for passage in passages]
+    return [_passage(session, passage, names, said) for passage in passages]
 
 
-def _passage(session: Session, passage: Enrollment, names: Names) -> Passage:
+def _passage(session: Session, passage: Enrollment, names: Names, said: Said) -> Passage:
     decisions = session.scalars(
         sa.select(Decision)
         .where(Decision.enrollment_id == passage.id)
         .order_by(Decision.visit < 0, sa.func.abs(Decision.visit))  # below zero: done afterwards, for who had passed
     ).all()
-    sent = telling.of_passage(session, passage.id)
+    sent = telling.of_passage(session, passage.id, said)
     lines = []
     for decision in decisions:
         flow = versions.get(session, decision.version_id).flow
         lines.append(_line(flow, names, decision, sent.get(decision.visit)))
     flow = versions.get(session, passage.version_id).flow
     if passage.state == "active":
-        lines.append(_standing(session, flow, names, passage))
+        lines.append(_standing(session, flow, names, passage, said))
     return Passage(
         passage.id,
         passage.version_id,
@@ -144,26 +151,26 @@ def _title(flow: Flow, step_id: str, names: Names) -> tuple[str, str]:
     return step.name or step.type.describe(step.settings, names), step.kind
 
 
-def _standing(session: Session, flow: Flow, names: Names, passage: Enrollment) -> Line:
+def _standing(session: Session, flow: Flow, names: Names, passage: Enrollment, said: Said) -> Line:
     title, kind = _title(flow, passage.step, names)
     step = flow.steps.get(passage.step)
-    until = f" until {passage.due_at:%Y-%m-%d %H:%M} UTC" if passage.due_at else " for an event"
+    until = f" until {said(passage.due_at)}" if passage.due_at else " for an event"
     sentence = f"Waits here{until}."
     if step is not None and step.type.rests:
-        sentence = _answer_awaited(session, passage)
+        sentence = _answer_awaited(session, passage, said)
     elif passage.tries and passage.reason:
         sentence = f"Could not be done: {passage.reason.rstrip('.')}. It is tried again{until.replace('until', 'at')}."
     return Line(passage.visit, passage.step, title, kind, None, passage.arrived_at, None, sentence, {})
 
 
-def _answer_awaited(session: Session, passage: Enrollment) -> str:
+def _answer_awaited(session: Session, passage: Enrollment, said: Said) -> str:
     """How it stands with the call that the lead waits for."""
     mine = (WebhookCall.enrollment_id == passage.id, WebhookCall.visit == passage.visit)
     call = session.scalar(sa.select(WebhookCall).where(*mine))
     if call is None or call.state != "ready" or not call.reason:
         return "Waits here for the other system's answer."
     reason = call.reason.rstrip(".")
-    return f"Waits here for an answer: {reason}. It is asked again at {call.not_before:%Y-%m-%d %H:%M} UTC."
+    return f"Waits here for an answer: {reason}. It is asked again at {said(call.not_before)}."
 
 
 def why_not(session: Session, lead_id: int, campaign_id: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -11,7 +12,12 @@ from app.mail.queries import REASONS, winner_names
 from app.outbox import Message
 
 
-def of_passage(session: Session, enrollment_id: int) -> dict[int, str]:
+def in_utc(instant: datetime) -> str:
+    """An instant where nobody's clock is known."""
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def of_passage(session: Session, enrollment_id: int, said: Callable[[datetime], str] = in_utc) -> dict[int, str]:
     """Visit -> what became of the mail it owes."""
     message = Message
     rows = session.execute(
@@ -21,16 +27,17 @@ def of_passage(session: Session, enrollment_id: int) -> dict[int, str]:
     ).all()
     winners = winner_names(session, {row.winner_id for row in rows if row.winner_id})
     return {
-        row.visit: sentence(row.state, row.reason, row.not_before, winners.get(row.winner_id or 0, "")) for row in rows
+        row.visit: sentence(row.state, row.reason, said(row.not_before), winners.get(row.winner_id or 0, ""))
+        for row in rows
     }
 
 
-def sentence(state: str, reason: str | None, not_before: datetime, winner: str) -> str:
+def sentence(state: str, reason: str | None, next_try: str, winner: str) -> str:
     """“The mail is not sent: the lead had enough mail for now; “Spring fair” of the campaign Fairs came first.”"""
     words = [REASONS.get(reason or "", (reason or "").replace("_", " "))]
     if reason == "frequency_cap" and winner:
         words.append(f"; {winner} came first")
     if state == "held" and reason in {"frequency_cap", "quiet_hours"}:
-        words.append(f"; next try {not_before:%Y-%m-%d %H:%M} UTC")
+        words.append(f"; next try {next_try}")
     because = "".join(words)
     return f"The mail is {state.replace('_', ' ')}" + (f": {because}." if because else ".")

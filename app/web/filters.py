@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flask import Flask, has_request_context
+from flask import Flask, g, has_request_context
 from flask_login import current_user
 
 from app import clock
@@ -16,11 +16,16 @@ NOTHING = "–"
 
 def reader_zone() -> ZoneInfo:
     """The time zone of whoever reads the page."""
-    name = getattr(current_user, "zone", None) if has_request_context() else None
+    name = (g.get("reader_zone") or getattr(current_user, "zone", None)) if has_request_context() else None
     try:
         return ZoneInfo(name or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
         return ZoneInfo("UTC")
+
+
+def read_in(*zones: str | None) -> None:
+    """The page of this request is read by somebody without an account, in the first of these zones that is known."""
+    g.reader_zone = next(filter(None, zones), "")
 
 
 def local(instant: datetime | None, form: Literal["short", "full", "date", "time"] = "short") -> str:

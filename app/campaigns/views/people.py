@@ -16,6 +16,7 @@ from app.engine import entering, explaining
 from app.leads.models import Lead
 from app.segments import ruling
 from app.web import Refused, htmx, session
+from app.web.filters import local
 
 SCOPES = {"here": "Here now", "entered": "Came here", "left": "Went this way"}
 
@@ -71,7 +72,7 @@ def _standing(row: Any, names: Any) -> str:
 @blueprint.get("/campaigns/<int:campaign_id>/leads/<int:lead_id>/why")
 def why(campaign_id: int, lead_id: int) -> str:
     campaign, lead = found(campaign_id), lead_of(lead_id)
-    passages = explaining.why(session(), lead_id, campaign_id)
+    passages = explaining.why(session(), lead_id, campaign_id, said=local)
     kept_out = [] if passages else explaining.why_not(session(), lead_id, campaign_id)
     values = {"campaign": campaign, "lead": lead, "passages": passages, "kept_out": kept_out}
     values["name"] = queries.called(lead.first_name, lead.last_name, lead.email)

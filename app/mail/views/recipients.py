@@ -14,6 +14,7 @@ from app.preferences import queries
 from app.preferences.models import Topic
 from app.tracking import guards, looking
 from app.web import database, policy, session
+from app.web.filters import read_in
 
 blueprint = Blueprint("mail_recipients", __name__)
 
@@ -101,6 +102,8 @@ def why(token: str) -> Response:
     if message is None:
         abort(404)
     reason = reacting.why(session(), message)
+    ours = organisation.get(session())
+    read_in(*((reason.lead.zone, reason.lead.inferred_zone) if reason.lead else ()), ours.zone)
     topic = session().get(Topic, message.topic_id) if message.topic_id else None
     consent = queries.origin(session(), reason.lead.id, message.topic_id) if reason.lead else None
     return make_response(
@@ -109,7 +112,7 @@ def why(token: str) -> Response:
             why=reason,
             topic=topic,
             consent=consent,
-            ours=organisation.get(session()),
+            ours=ours,
             pages=links.pages(message.id),
         )
     )

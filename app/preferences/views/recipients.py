@@ -18,6 +18,7 @@ from app.preferences import consenting, queries
 from app.preferences.models import Topic
 from app.tracking import guards
 from app.web import cross_site, session
+from app.web.filters import read_in
 
 blueprint = Blueprint("preferences_recipients", __name__)
 RESTS = (30, 60, 90)  # days
@@ -46,6 +47,7 @@ def _asker(purpose: str, token: str) -> Asker:
         abort(404)
     lead_id = consenting.current_lead(session(), message.lead_id) if message.lead_id else None
     lead = session().get(Lead, lead_id) if lead_id else None
+    read_in(*((lead.zone, lead.inferred_zone) if lead else ()), organisation.get(session()).zone)
     topic = session().get(Topic, message.topic_id) if message.topic_id else None
     return Asker(message, lead, topic)
 
