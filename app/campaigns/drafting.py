@@ -86,6 +86,13 @@ def _name(text: str) -> str:
     return name
 
 
+def namesakes(session: Session, name: str, *, but: int | None = None) -> list[str]:
+    """The keys of the campaigns, the archived aside, that people would mistake for one with this name."""
+    same = sa.func.lower(Campaign.name) == " ".join(name.split()).lower()
+    found = sa.select(Campaign.key).where(same, Campaign.state != "ended", Campaign.id != (but or 0))
+    return list(session.scalars(found.order_by(Campaign.id)))
+
+
 def _is_taken(session: Session, key: str) -> bool:
     return session.scalar(sa.select(Campaign.id).where(Campaign.key == key)) is not None
 

@@ -8,6 +8,11 @@ export function publishing({ designer, saving, data }) {
   const dialog = document.getElementById("publish-dialog");
   const list = document.getElementById("problems");
 
+  designer.addEventListener("change", () => {
+    button.disabled = false;
+    button.removeAttribute("title");
+  });
+
   button.addEventListener("click", async () => {
     if (!(await saving.save())) return;
     const errors = designer.problems.filter((problem) => !problem.is_warning);

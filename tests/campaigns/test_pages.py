@@ -329,3 +329,12 @@ def test_rule_26_sales_steers_a_lead_from_its_page(sign_in: SignIn, sqlite_datab
     assert client.get(url).status_code == 422
     assert "Taken out of" in client.get(f"/leads/{lead}").text
     assert sign_in("viewer").post(url, data={"what": "pause", "reason": "x"}).status_code == 403
+
+
+def test_a_second_campaign_of_one_name_is_warned_of_and_can_be_told_apart(sign_in: SignIn) -> None:
+    client = sign_in("marketer")
+    assert client.post("/campaigns", data={"name": "Fair"}).status_code == 303
+    warned = client.post("/campaigns", data={"name": "fair "})
+    assert warned.status_code == 422 and b"of this name already" in warned.data
+    assert client.post("/campaigns", data={"name": "Fair", "twin": "Fair"}).status_code == 303
+    assert b"<code>fair-2</code>" in client.get("/campaigns").data

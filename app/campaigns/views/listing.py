@@ -30,6 +30,9 @@ def new() -> str:
 @blueprint.post("/campaigns")
 def create() -> Response | tuple[str, int]:
     name, file = request.form.get("name", ""), request.files.get("file")
+    if not file and name != request.form.get("twin") and drafting.namesakes(session(), name):
+        warning = "There is a campaign of this name already. Choose another, or open the designer for a second one."
+        return render_template("campaigns/new.html", name=name, twin=name, error=warning), 422
     try:
         if file is not None and file.filename:
             campaign_id = _from_file(file.read(MOST_BYTES + 1), name)
@@ -56,7 +59,11 @@ def rename(campaign_id: int) -> Response:
         drafting.rename(session(), campaign_id, request.form.get("name", ""), at=clock.now())
     except drafting.BadDraft as error:
         raise Refused(str(error)) from None
-    htmx.toast("Renamed")
+    twins = drafting.namesakes(session(), request.form.get("name", ""), but=campaign_id)
+    htmx.toast(
+        f"Renamed; but {', '.join(twins)} has the same name, and lists will show both alike." if twins else "Renamed",
+        "warning" if twins else "success",
+    )
     return htmx.refresh()
 
 
