@@ -70,6 +70,7 @@ class Plan:
 
     lines: list[Line] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)  # the steps of the new flow that a lost one may lead to
+    key: str = ""  # the campaign's, by which chance is drawn
 
     @property
     def leads(self) -> int:
@@ -100,7 +101,7 @@ def plan(session: Session, campaign_id: int, given: Any, *, at: datetime, choice
     current = versions_like(session, campaign_id, given)
     prepare(session)
     claiming.claim_where(session, _elsewhere(campaign_id, current), locks=False)
-    found = _plan(session, flow, choices)
+    found = _plan(session, campaign_id, flow, choices)
     _change(session, found, flow, version_id=0, at=at)
     prepare(session)
     return found
@@ -129,7 +130,7 @@ def move(
     published = versions.get(session, version.id)
     prepare(session)
     claiming.claim_where(session, _elsewhere(campaign_id, version.id))
-    found = _plan(session, published.flow, choices)
+    found = _plan(session, campaign_id, published.flow, choices)
     done.moved_count = _change(session, found, published.flow, version_id=version.id, at=at, move_id=done.id)
     into_it = sa.select(rows.c.enrollment_id).where(rows.c.version_id == version.id)
     _run(session, sa.update(Enrollment).where(Enrollment.id.in_(into_it)).values(version_id=version.id))
@@ -157,7 +158,7 @@ def _elsewhere(campaign_id: int, version_id: int) -> sa.ColumnElement[bool]:
     return sa.and_(Enrollment.campaign_id == campaign_id, Enrollment.version_id != version_id)
 
 
-def _plan(session: Session, flow: Flow, choices: Mapping[str, str]) -> Plan:
+def _plan(session: Session, campaign_id: int, flow: Flow, choices: Mapping[str, str]) -> Plan:
     """The lines of the leads in the batch, with the choice for each step that is gone."""
     names = ruling.names(session)
     occupied = (
@@ -174,7 +175,8 @@ def _plan(session: Session, flow: Flow, choices: Mapping[str, str]) -> Plan:
             line.choice = choices.get(row.step) or successor(old, flow, row.step)
         lines.append((-row.number, rank, line))
     lines.sort(key=lambda each: each[:2])
-    made = Plan([line for *_, line in lines], {id_: _title(flow, id_, names) for id_ in [*flow.order, *flow.steps]})
+    places = {id_: _title(flow, id_, names) for id_ in [*flow.order, *flow.steps]}
+    made = Plan([line for *_, line in lines], places, session.get_one(Campaign, campaign_id).key)
     _check(made, choices)
     return made
 
@@ -242,7 +244,7 @@ def _change(session: Session, made: Plan, flow: Flow, *, version_id: int, at: da
         if line.choice != EXIT:
             _put(session, line, version_id, at)
     for step_id in {line.step for line in made.lines if line.fate == RETIMED}:
-        _retime(session, flow.steps[step_id], flow, version_id, at)
+        _retime(session, made, flow.steps[step_id], flow, version_id, at)
     for line in made.lines:
         if line.fate == RETIMED:
             _count(session, line, version_id, at)
@@ -293,7 +295,7 @@ def _put(session: Session, line: Line, version_id: int, at: datetime) -> None:
     _run(session, sa.update(rows).where(_at(line)).values(values))
 
 
-def _retime(session: Session, step: Step, flow: Flow, version_id: int, at: datetime) -> None:
+def _retime(session: Session, made: Plan, step: Step, flow: Flow, version_id: int, at: datetime) -> None:
     """Derive again when each wait ends, from the same arrival (SEMANTICS 1); who is due already stays so."""
     campaign = sa.select(rows.c.campaign_id).limit(1).scalar_subquery()
     key = session.scalar(sa.select(Campaign.key).where(Campaign.id == campaign)) or ""  # of those who draw by chance
