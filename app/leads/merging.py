@@ -19,7 +19,9 @@ from app.leads.models import Lead, LeadTag, Merge
 from app.tracking import recording
 
 # Rows that simply change hands; all have an id.
-ATTACHED = ("notes", "score_entries", "consents", "messages", "submissions", "handoffs", "tasks", "alerts")
+ATTACHED = (
+    "notes", "score_entries", "consents", "messages", "submissions", "handoffs", "tasks", "alerts", "webhook_calls", "waiting",
+)  # fmt: skip
 STRICTNESS = {"given": 0, "pending": 1, "withdrawn": 2}
 MOST_CANDIDATES = 8
 
@@ -40,6 +42,7 @@ def merge(session: Session, survivor_id: int, merged_id: int, *, user_id: int | 
         raise BadMerge("One of the two is gone: merged already, or erased. Reload the page.")
     survivor, merged = leads[survivor_id], leads[merged_id]
     session.flush()
+    _stand_once(session, survivor_id, merged_id)
     undo: dict[str, Any] = {
         "identities": _move(session, table("identities"), merged_id, survivor_id),
         "attached": {name: _move(session, table(name), merged_id, survivor_id) for name in ATTACHED},
@@ -104,6 +107,15 @@ def candidates(session: Session, lead: Lead, q: str) -> Sequence[Lead]:
 def _move(session: Session, rows: sa.Table, merged_id: int, survivor_id: int) -> list[int]:
     statement = sa.update(rows).where(rows.c.lead_id == merged_id).values(lead_id=survivor_id).returning(rows.c.id)
     return sorted(session.scalars(statement, execution_options={"synchronize_session": False}))
+
+
+def _stand_once(session: Session, survivor_id: int, merged_id: int) -> None:
+    """Who waits at the door of a campaign in both records waits there once."""
+    theirs = table("waiting")
+    ours = theirs.alias()
+    same = [ours.c[name] == theirs.c[name] for name in ("campaign_id", "trigger", "key")]
+    both = sa.exists().where(ours.c.lead_id == survivor_id, *same)
+    session.execute(sa.delete(theirs).where(theirs.c.lead_id == merged_id, both))
 
 
 def _move_back(session: Session, rows: sa.Table, ids: Sequence[int], done: Merge) -> None:

@@ -10,7 +10,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from app import signing
+from app import layers, signing
 from app.db import Base, Database, table
 from app.leads import creating, erasing, fields, finding, merging, noting, tagging
 from app.leads.models import Lead, LeadTag, Note
@@ -233,6 +233,7 @@ def test_rule_28_an_erased_address_that_comes_back_stays_suppressed(session: Ses
 
 def test_every_table_with_leads_is_known_to_erasing_and_merging() -> None:
     """A new table with a person in it must say what erasing does to it."""
+    layers.load_models()
     with_leads = {
         name
         for name, rows in Base.metadata.tables.items()
