@@ -158,6 +158,7 @@ def _wake(session: Session, version: Published, now: datetime) -> None:
         if step.type.waits:
             fields = ["zone", *step.type.watches(step.settings)]
             conditions.append(sa.and_(seen.c.kind == "field_changed", seen.c.subject.in_(fields)))
+            conditions.append(seen.c.kind == "merged")  # the history of the other record counts from now on
         if conditions:
             leads = sa.select(seen.c.lead_id).where(sa.or_(*conditions))
             session.execute(_made_due(version.id, step.id, leads, now))
