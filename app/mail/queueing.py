@@ -124,8 +124,8 @@ def _find(session: Session, mail_key: str) -> tuple[Mail, bool]:
 def _had(mail: Mail, source: sa.FromClause, again: str) -> sa.ColumnElement[bool]:
     """Whether the lead has, or is owed, this mail of this campaign already (SEMANTICS 19, 27).
 
-    In another passage it counts only if one must never get it again, or if it went to a record that was merged into this
-    one: the event of its leaving still names that record.
+    In another passage it counts only if one must never get it again, or if it is the mail of a record that was merged into
+    this one: it came with that record's passage, or the event of its leaving still names that record.
     """
     had, sent = MESSAGES.alias(), table("events").alias()
     of_the_other = sa.exists(
@@ -134,7 +134,16 @@ def _had(mail: Mail, source: sa.FromClause, again: str) -> sa.ColumnElement[bool
         .where(sent.c.message_id == had.c.id, sent.c.kind == "email_sent", sent.c.identity_id != had.c.lead_id)
         .correlate_except(sent)
     )
-    counts = sa.or_(had.c.enrollment_id == source.c.enrollment_id, sa.true() if again == "never" else of_the_other)
+    brought = table("merged_passages").alias()
+    with_the_other = sa.exists(
+        sa.select(1)
+        .select_from(brought)
+        .where(brought.c.enrollment_id == had.c.enrollment_id, brought.c.survivor_id == had.c.lead_id)
+        .where(brought.c.lead_id != had.c.lead_id, brought.c.given_back_at.is_(None))
+        .correlate_except(brought)
+    )
+    anothers = sa.true() if again == "never" else sa.or_(of_the_other, with_the_other)
+    counts = sa.or_(had.c.enrollment_id == source.c.enrollment_id, anothers)
     mine = sa.and_(had.c.lead_id == source.c.lead_id, had.c.campaign_id == source.c.campaign_id)
     same_visit = sa.and_(had.c.enrollment_id == source.c.enrollment_id, had.c.visit == source.c.visit)
     return sa.exists(
