@@ -73,7 +73,7 @@ class Numbered:
         return f"xLINK{len(self.found) - 1:05d}x"
 
 
-def fault(url: str) -> str | None:
+def fault(url: str, website: str = "") -> str | None:
     """What is wrong with a link's address, to follow the link's name in a sentence."""
     if any(ord(letter) < 33 for letter in re.sub(r"\{\{.*?\}\}", "", url)):
         return "holds a space or a line break; remove it."
@@ -83,6 +83,9 @@ def fault(url: str) -> str | None:
         return "cannot be read; write it like https://example.com/page."
     if re.match(r"(www\.[\w-]|[\w-]+(\.[\w-]+)*\.[a-z]{2,}/)", url, re.IGNORECASE):
         return f"lacks its beginning; write https://{url}."
+    if url.startswith("/") and not url.startswith("//"):
+        whole = f"{website.rstrip('/')}{url}" if website else f"the whole address, such as https://www.example.com{url}"
+        return f"lacks the website; write {whole}."
     if parts.scheme.lower() not in SCHEMES:
         return "must start with https://, http://, mailto: or tel:."
     if parts.scheme in {"http", "https"} and ("\\" in url or not parts.hostname):

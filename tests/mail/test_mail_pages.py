@@ -53,7 +53,11 @@ def test_a_mail_is_written_block_by_block_and_published(marketer: FlaskClient, s
     answer = marketer.post(
         f"{page}/blocks/{names[2]}", data={"label": "Go", "url": "https://x.test", "align": "left"}, headers=FRAGMENT
     )
-    assert answer.text == "Go" and "mail-changed" in answer.headers["HX-Trigger"]
+    assert (
+        answer.text.startswith("Go")
+        and "field-error" not in answer.text
+        and "mail-changed" in answer.headers["HX-Trigger"]
+    )
     marketer.post(f"{page}/blocks", data={"kind": "columns"}, headers=FRAGMENT)
     columns = draft(sqlite_database)["blocks"][3]["id"]
     marketer.post(f"{page}/blocks", data={"kind": "text", "column": f"{columns}:1"}, headers=FRAGMENT)
@@ -74,6 +78,14 @@ def test_a_mail_is_written_block_by_block_and_published(marketer: FlaskClient, s
             [{"url": "https://x.test", "label": "Go"}],
         )
     assert "Up to date" in marketer.get(page).text
+
+
+def test_a_plain_path_is_told_right_below_where_it_is_written(marketer: FlaskClient, sqlite_database: Database) -> None:
+    page = make(marketer)
+    button = draft(sqlite_database)["blocks"][2]["id"]
+    told = marketer.post(f"{page}/blocks/{button}", data={"label": "Go", "url": "/pricing"}, headers=FRAGMENT).text
+    assert "such as https://www.example.com/pricing." in told and f'id="url-fault-{button}"' in told
+    assert "lacks the website" in marketer.get(f"{page}/blocks?block={button}", headers=FRAGMENT).text
 
 
 def test_an_unfinished_mail_is_not_published_and_says_why(marketer: FlaskClient, sqlite_database: Database) -> None:

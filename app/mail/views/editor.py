@@ -11,8 +11,9 @@ from markupsafe import escape
 from werkzeug.wrappers import Response
 
 from app import clock
+from app.accounts import organisation
 from app.mail import blocks as kinds
-from app.mail import editing, merging, publishing, queries
+from app.mail import editing, links, merging, publishing, queries
 from app.mail.models import Mail, MailVersion
 from app.mail.publishing import BadMail
 from app.mail.views.pages import find
@@ -76,7 +77,18 @@ def save_block(mail_id: int, name: str) -> str:
         return _list(mail, name)
     home, place = editing.find(mail.draft, name)
     htmx.trigger("mail-changed", {"block": name})
-    return str(escape(editing.summary(home[place])))
+    block = home[place]
+    words = str(escape(editing.summary(block)))
+    if "url" not in block:
+        return words
+    return words + render_template("mail/_url_fault.html", block=block, url_fault=_url_fault(block), is_beside=True)
+
+
+def _url_fault(block: dict[str, Any]) -> str:
+    """What is wrong with the address a block leads to, to stand right below it."""
+    url = str(block.get("url") or "").strip()
+    wrong = links.fault(url, organisation.get(session()).website) if url else None
+    return f"The address {wrong}" if wrong else ""
 
 
 @blueprint.post("/blocks/<name>/position")
@@ -188,6 +200,7 @@ def _blocks(mail: Mail, name: str) -> dict[str, Any]:
         "blocks": blocks,
         "open": name,
         "full": full,
+        "url_fault": _url_fault(full[name]) if name in full else "",
         "kinds": kinds.KINDS,
         "summary": editing.summary,
         "turn": secrets.token_hex(3),
