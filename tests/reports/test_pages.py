@@ -72,8 +72,8 @@ def test_figures_are_remembered_for_a_moment(sign_in: SignIn, sqlite_database: D
 def test_the_side_bar_counts_leads_and_what_waits(sign_in: SignIn, sqlite_database: Database) -> None:
     told(sqlite_database)
     page = sign_in("administrator").get("/reports").text
-    assert '<span class="badge tone-blue">10</span>' in page
-    assert '<span class="badge tone-orange">2</span>' in page
+    assert '<span class="badge tone-blue" id="side-badge-leads-index">10</span>' in page
+    assert '<span class="badge tone-orange" id="side-badge-sales-index">2</span>' in page
 
 
 def test_reports_by_command_line(app: Flask, sqlite_database: Database) -> None:

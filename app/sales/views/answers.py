@@ -90,6 +90,7 @@ def _answer(handoff_id: int, change: Callable[[], Handoff]) -> Any:
         session(), current_user.id, f"handoff {handoff.state}", "handoff", handoff_id, {"reason": handoff.reason}
     )
     if htmx.is_fragment() and request.form.get("from") != "page":
+        htmx.trigger("inbox-changed")
         return render_template("sales/_answered.html", **row_values(handoff_id))
     htmx.toast(_said(handoff))
     return htmx.redirect(url_for("sales.show", handoff_id=handoff_id))
