@@ -16,7 +16,7 @@ def read(given: Any, asked: dict[str, FormField]) -> tuple[str, list[FormField],
             name=name,
             label=label,
             hint=hint,
-            required=name in required,
+            required=name in required or name == "email",  # its box cannot be unticked, so it is not sent
             type=asked[name].type if name in asked else "text",
             choices=asked[name].choices if name in asked else [],
         )

@@ -170,3 +170,11 @@ def test_forms_are_made_and_sent_by_command_line(app: Flask, sqlite_database: Da
     for bad in ("nonsense", "{}", '{"key": "x", "name": "X", "fields": ["stage"]}'):
         file.write_text(bad)
         assert runner.invoke(args=["forms", "import", str(file)]).exit_code == 1
+
+
+def test_the_address_keeps_its_star_in_the_preview_while_unsaved(
+    sign_in: Callable[..., FlaskClient], form: Form
+) -> None:
+    typed = {"name": "Guide", "field_name": ["email"], "field_label": ["Work email"], "field_hint": [""]}
+    told = sign_in("marketer").post(f"/forms/{form.id}/draft?part=preview", data=typed).text
+    assert 'Work email<span class="required-mark"' in told
