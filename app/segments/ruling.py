@@ -88,9 +88,14 @@ def _read_condition(rule: Rule, at: str, complaints: list[Complaint]) -> Group |
         return EVERYBODY
     settings, wrong = parse(type_.Settings, {name: value for name, value in rule.items() if name != "rule"})
     if settings is None:
-        complaints += [Complaint(f"{at}.{c.at}".strip("."), f"{type_.label}: {c.sentence}") for c in wrong]
+        complaints += [Complaint(f"{at}.{c.at}".strip("."), _about(type_.label, c.sentence)) for c in wrong]
         return EVERYBODY
     return Condition(kind, type_, settings)
+
+
+def _about(label: str, sentence: str) -> str:
+    """A complaint with the condition it is about, unless it says so itself."""
+    return sentence if sentence.startswith(f"{label} ") else f"{label}: {sentence}"
 
 
 def _tree(rule: Any) -> Group | Condition:
@@ -142,7 +147,8 @@ def sentence(rule: Any, names: Names) -> str:
     """The rule as a clause, for a branch or the journal: "country is CH and visited /pricing"; `who` names the people."""
     tree, complaints = read(rule)
     if complaints:
-        return f"(not finished: {complaints[0].sentence.rstrip('.')})"
+        wrong = complaints[0].sentence.rstrip(".")
+        return f"not finished: {wrong[:1].lower()}{wrong[1:]}"
     if not any(True for _ in _conditions(tree)):
         return "everybody"
     return _sentence(tree, names, outer=True)

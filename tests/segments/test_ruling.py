@@ -48,12 +48,18 @@ def test_groups_nest(session: Session, four: None, rule: Any, matching: set[str]
         ({}, "everybody"),
         (SWISS, "country is Switzerland"),
         ({"all": [SWISS, HEAD]}, "country is Switzerland and job title contains head"),
-        ({"all": [SWISS, HEAD, HOT]}, "country is Switzerland, and job title contains head, and total score is at least 50"),
+        (
+            {"all": [SWISS, HEAD, HOT]},
+            "country is Switzerland, and job title contains head, and total score is at least 50",
+        ),
         (
             {"all": [HOT, {"any": [SWISS, HEAD]}]},
             "total score is at least 50 and (country is Switzerland or job title contains head)",
         ),
-        ({"all": [HOT, {"none": [SWISS]}]}, "total score is at least 50 and it is not true that country is Switzerland"),
+        (
+            {"all": [HOT, {"none": [SWISS]}]},
+            "total score is at least 50 and it is not true that country is Switzerland",
+        ),
         ({"none": [SWISS, HEAD]}, "none of these is true: country is Switzerland; job title contains head"),
         (
             {"rule": "visited", "path": "/pricing", "times": 2, "when": "within", "days": 7},
@@ -63,7 +69,8 @@ def test_groups_nest(session: Session, four: None, rule: Any, matching: set[str]
             {"rule": "opened", "mail": "w", "did": "has_not", "when": "arrival"},
             "did not open “Welcome” since arriving at this step",
         ),
-        ({"rule": "gone"}, "(not finished: There is no condition called 'gone')"),
+        ({"rule": "gone"}, "not finished: there is no condition called 'gone'"),
+        ({"rule": "field", "field": "", "op": "is"}, "not finished: field is missing"),
     ],
 )
 def test_a_rule_reads_as_english(rule: Any, sentence: str) -> None:
@@ -79,7 +86,10 @@ def test_a_rule_reads_as_english(rule: Any, sentence: str) -> None:
             {"all": [HOT, {"any": [SWISS, HEAD]}]},
             "leads whose total score is at least 50 and (whose country is Switzerland or whose job title contains head)",
         ),
-        ({"all": [HOT, {"none": [SWISS]}]}, "leads whose total score is at least 50, except those whose country is Switzerland"),
+        (
+            {"all": [HOT, {"none": [SWISS]}]},
+            "leads whose total score is at least 50, except those whose country is Switzerland",
+        ),
         (
             {"none": [SWISS, {"rule": "submitted"}]},
             "everybody except those whose country is Switzerland or who submitted any form",
