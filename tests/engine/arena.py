@@ -267,6 +267,7 @@ class _Play:
                     identity_id=message.lead_id or 0,
                     subject=keys[message.mail_id or 0],
                     at=self.clock,
+                    message_id=message.id,
                 )
         self.world.post(self.clock)
 

@@ -53,6 +53,7 @@ class Passage:
     reason: str | None = None
     finished_at: datetime | None = None
     steps_in_tick: int = 0
+    is_inherited: bool = False  # it was a record's that is a part of this lead now (27)
     decisions: list[tuple[int, str, str, datetime, datetime]] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
 
@@ -70,14 +71,12 @@ class Lead:
     consent: dict[str, str] = field(default_factory=dict)
     tags: set[str] = field(default_factory=set)
     fields: dict[str, Any] = field(default_factory=dict)
-    interest: int = 0  # the sum of the ledger; what counts is never below nothing
+    interest: int = 0  # the sum of the ledger
+    score: int = 0  # what counts of it: never below nothing
     events: list[Event] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
     merged_into: Lead | None = None
-
-    @property
-    def score(self) -> int:
-        return max(self.interest, 0)
+    joined: list[Lead] = field(default_factory=list)  # whose passages are still to be brought together with its own
 
 
 @dataclass(eq=False)
@@ -131,8 +130,8 @@ class World:
             self.does(lead.id, "field_changed", name, at, "unknown")
 
     def give_points(self, lead: Lead, points: int, at: datetime) -> None:
-        before = lead.score
         lead.interest += 0 if self.points is None else points
+        before, lead.score = lead.score, max(lead.interest, 0)
         if lead.score != before:
             for dimension in ("total", "interest"):
                 self.does(lead.id, "score_changed", dimension, at, "unknown", **{"from": before, "to": lead.score})
@@ -147,6 +146,36 @@ class World:
             if mail.state in UNSENT and (topic is None or mail.topic == topic):  # in the same transaction (22)
                 mail.state, mail.reason = "cancelled", "unsubscribed"
         self.does(lead.id, "consent_withdrawn", topic or "*", at, "unknown")
+
+    def merge(self, lead: Lead, other: Lead, at: datetime) -> None:
+        """Both histories, what is lacking filled, the strictest consent; the passages are settled at the next tick (27)."""
+        for event in other.events:
+            event.lead = lead.id
+        lead.events += other.events
+        lead.interest += other.interest
+        lead.tags |= other.tags
+        for name, value in other.fields.items():
+            if value and not lead.fields.get(name):
+                self.set_field(lead, name, value, at)
+        for topic, state in other.consent.items():
+            lead.consent[topic] = "withdrawn" if "withdrawn" in (state, lead.consent.get(topic)) else state
+        lead.opted_out = lead.opted_out or other.opted_out
+        other.merged_into = lead
+        lead.joined += [other, *other.joined]
+        self.does(lead.id, "merged", "", at, "unknown")
+
+    def _settle(self, lead: Lead, now: datetime) -> None:
+        """Of two live passages in one campaign the furthest lives on (27)."""
+        for other in lead.joined:
+            for passage in other.passages:
+                passage.is_inherited = True
+            lead.passages += other.passages
+            other.passages = []
+        lead.joined = []
+        for campaign in self.campaigns:
+            living = [p for p in lead.passages if p.campaign is campaign and p.is_active]
+            for passage in sorted(living, key=lambda p: (-p.visit, p.entered_at))[1:]:
+                self._end(passage, "merged", "merged", now)
 
     def request(self, lead: int, campaign: str, at: datetime, **props: Any) -> None:
         self.does(lead, "campaign_requested", campaign, at, "unknown", **props)
@@ -192,11 +221,12 @@ class World:
         fresh = [event for event in lead.events if event.is_new and event.at <= now]
         for event in fresh:
             event.is_new = False
-        earned = sum(
-            (self.points or {}).get(event.subject, 0)
-            for event in fresh
-            if event.kind == "page_viewed" and event.agent != "machine"
-        )
+        if any(event.kind == "merged" for event in fresh):
+            self._settle(lead, now)
+            moved = True
+        done = [event for event in fresh if event.agent != "machine"]
+        rules = (self.points or {}).items()
+        earned = sum(points for path, points in rules for event in done if _is(event, "page_viewed", path))
         self.give_points(lead, earned, now)
         for campaign in self.campaigns:
             if campaign in running:
@@ -475,9 +505,10 @@ class World:
         return None if consent == "given" else "no_consent"
 
     def _had(self, lead: Lead, passage: Passage, settings: Any) -> str | None:
-        """A mail the lead has, or is owed, already: in this passage, or in any of this campaign (19)."""
+        """A mail the lead has, or is owed, already: in this passage, or in any of this campaign; or a part of it has (27)."""
         again = settings.get("again", "passage")
-        among = [p for p in lead.passages if p is passage or (again == "never" and p.campaign is passage.campaign)]
+        of_campaign = [p for p in lead.passages if p.campaign is passage.campaign]
+        among = [p for p in of_campaign if p is passage or again == "never" or p.is_inherited]
         had = [m for p in among for m in p.mails if m.mail == settings["mail"] and m.state in (*UNSENT, "sent")]
         return "duplicate" if had and again != "always" else None
 

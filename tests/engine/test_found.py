@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from app.campaigns import pausing
 from app.db import Database
+from app.leads import merging
 from app.leads.models import Lead
 from app.preferences import consenting
 from tests import factories
@@ -119,3 +120,33 @@ def test_rule_25_the_clock_of_a_pause_stands_still_for_those_who_came_in_during_
             factories.request(session, world.campaign, world.leads, at=NOW + HOUR)
     world.settle(NOW + 5 * DAY)
     assert world.due() == [NOW + 7 * DAY]
+
+
+def test_rule_27_what_the_other_record_did_ends_a_wait_as_soon_as_the_two_are_one(database: Database) -> None:
+    awaited = {**CLICK, "settings": {**CLICK["settings"], "look_back": "entry"}}
+    world = World(database, factories.flow(awaited, MAIL), count=2)
+    with database.write() as session:
+        factories.request(session, world.campaign, world.leads[:1])
+    world.settle(NOW)
+    world.does(world.leads[1], "email_clicked", "welcome", NOW + HOUR)
+    world.settle(NOW + HOUR)
+    with database.write() as session:
+        merging.merge(session, world.leads[0], world.leads[1], user_id=None, at=NOW + 2 * HOUR)
+    world.settle(NOW + 2 * HOUR)
+    assert world.ports(world.leads[0])[0] == ("s1", "happened")
+
+
+def test_rule_27_a_mail_one_record_is_still_owed_does_not_go_to_the_other_again(database: Database) -> None:
+    world = World(database, factories.flow(WAIT, MAIL), count=2)
+    one, other = world.leads
+    with database.write() as session:
+        factories.request(session, world.campaign, [other])
+    world.settle(NOW)
+    world.settle(NOW + 2 * DAY)
+    with database.write() as session:
+        factories.request(session, world.campaign, [one], at=NOW + 2 * DAY)
+    world.settle(NOW + 2 * DAY)
+    with database.write() as session:
+        merging.merge(session, one, other, user_id=None, at=NOW + 3 * DAY)
+    world.settle(NOW + 9 * DAY)
+    assert sorted(world.messages()) == [(one, "not_sent", "duplicate"), (one, "ready", None)]

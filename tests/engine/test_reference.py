@@ -222,7 +222,7 @@ people = st.builds(
 
 
 @st.composite
-def histories(draw: st.DrawFn, count: int) -> tuple[tuple[Any, ...], ...]:
+def histories(draw: st.DrawFn, count: int, merges: bool) -> tuple[tuple[Any, ...], ...]:
     who = st.integers(0, count - 1)
     late = st.sampled_from(
         [0, 0, 0, 1, 60, 1_440, 4_320, -60]
@@ -242,6 +242,7 @@ def histories(draw: st.DrawFn, count: int) -> tuple[tuple[Any, ...], ...]:
         st.just(("pause",)),
         st.just(("resume",)),
         st.just(("post",)),
+        st.tuples(st.just("merge"), who, who) if merges else st.just(("post",)),
     )
     gap = st.sampled_from([0, 1, 30, 60, 720, 1_440, 2_880])
     ops: list[tuple[Any, ...]] = [(0, *op) for op in draw(st.lists(happening, max_size=2)) if op[0][0] in "dtfw"]
@@ -256,12 +257,16 @@ def histories(draw: st.DrawFn, count: int) -> tuple[tuple[Any, ...], ...]:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     persons = tuple(draw(st.lists(people, min_size=3, max_size=5)))
+    flow, merges = draw(flows()), draw(st.sampled_from([False, False, True]))
+    if merges:
+        for trigger in flow["triggers"]:  # of two who matched alike one stays with the record that is no more
+            trigger.pop("already", None)
     return Case(
-        flow=draw(flows()),
+        flow=flow,
         people=persons,
-        ops=draw(histories(len(persons))),
+        ops=draw(histories(len(persons), merges)),
         key=draw(st.sampled_from(["alpha", "gamma", "delta"])),
-        batch=draw(st.sampled_from([5_000, 5_000, 5_000, 2])),
+        batch=5_000 if merges else draw(st.sampled_from([5_000, 5_000, 2])),
         crashes=tuple(draw(st.lists(st.sampled_from([0, 0, *range(5, 150, 7)]), max_size=4))),
         scores=draw(st.sampled_from([False, False, True])),
     )
