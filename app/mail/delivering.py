@@ -139,7 +139,8 @@ def _allowed(desk: Desk, prepared: list[Prepared]) -> tuple[list[Prepared], bool
     moment, is_full = desk.moment(), False
     for each in prepared:
         domain = domain_of(each.recipient)
-        until = None if is_full else desk.pacing.wait(domain, moment)
+        is_urgent = each.message.purpose == "operational"
+        until = None if is_full else desk.pacing.wait(domain, moment, is_urgent=is_urgent)
         is_full = is_full or (until is None and not desk.pacing.may_go(moment))
         if until is None and not is_full:
             going.append(each)

@@ -12,6 +12,7 @@ from zlib import crc32
 from app.mail.transporttype import Pace
 
 FIRST_REST, LONGEST_REST = timedelta(minutes=5), timedelta(hours=1)
+LONGEST_PUT_OFF = timedelta(minutes=10)  # of mail beyond a domain's rate
 BURST = 5.0  # seconds of the rate that may leave at once, since passes come on a beat
 MANY = 3  # so many domains in a row that ask for a rest mean that the relay itself does
 Item = TypeVar("Item")
@@ -57,6 +58,7 @@ class Pacing:
     _all: Allowance | None = None
     _of_domain: dict[str, Allowance] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
+    _put_off: dict[str, datetime] = field(default_factory=dict)  # until when the last mail of each domain was
 
     def may_go(self, at: datetime) -> bool:
         """Whether the relay's own rate allows one more now."""
@@ -66,15 +68,26 @@ class Pacing:
             self._all = Allowance.full(self.pace.rate, at)
         return self._all.take(at)
 
-    def wait(self, domain: str, at: datetime) -> datetime | None:
-        """Until when mail to this domain must wait; None: it may go."""
+    def wait(self, domain: str, at: datetime, *, is_urgent: bool = False) -> datetime | None:
+        """Until when mail to this domain must wait; None: it may go.
+
+        What is beyond the domain's rate waits one behind the other: all due again at once it would stand at the head of the
+        queue at every pass, and mail to other domains would never be reached. Urgent mail takes the next turn.
+        """
         rest = self.rests.get(domain)
         if rest is not None and at < rest.until <= at + LONGEST_REST:
             return rest.until
         if self.pace.domain_rate is None:
             return None
         allowance = self._of_domain.setdefault(domain, Allowance.full(self.pace.domain_rate, at))
-        return None if allowance.take(at) else at + timedelta(seconds=1 / allowance.rate)
+        if allowance.take(at):
+            return None
+        gap = timedelta(seconds=1 / allowance.rate)
+        if is_urgent:
+            return at + gap
+        until = min(max(self._put_off.get(domain, at), at) + gap, at + LONGEST_PUT_OFF)
+        self._put_off[domain] = until
+        return until
 
     def slowed(self, domain: str, reply: str, at: datetime) -> bool:
         """The domain asks for a rest; True when so many do that it must be the relay."""

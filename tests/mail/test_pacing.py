@@ -47,7 +47,7 @@ def test_no_more_leave_than_the_relay_takes_and_the_rest_wait_unharmed(database:
     out = way(Wire(), rate=1.0)
     assert delivering.run_once(database, out, now=now, worker="w").sent == 5, "five seconds' worth at once"
     assert delivering.run_once(database, out, now=now, worker="w").sent == 0
-    assert delivering.run_once(database, out, now=now + timedelta(seconds=3), worker="w").sent == 3
+    assert delivering.run_once(database, out, now=now + timedelta(seconds=3.5), worker="w").sent == 3
     with database.read() as session:
         waiting = session.scalars(sa.select(Message).where(Message.state == "ready")).all()
         assert [(m.attempt, m.reply) for m in waiting] == [(0, None)] * 2
@@ -87,6 +87,27 @@ def test_three_domains_that_ask_for_a_rest_in_a_row_mean_the_relay(database: Dat
     wire = Wire(lambda _e: Outcome("deferred", "451 4.7.1 later", "4.7.1", slows=True))
     assert delivering.run_once(database, way(wire), now=now, worker="w").stopped == "451 4.7.1 later"
     assert len(wire.got) == 3
+
+
+def test_many_mails_to_a_slow_domain_do_not_keep_others_from_their_turn(database: Database, now: datetime) -> None:
+    prepare(database, now, 21)
+    with database.write() as session:
+        session.execute(sa.update(Message).where(Message.id <= 20).values(recipient="x@slow.example"))
+    wire = Wire()
+    out = way(wire, domain_rate=0.1)
+    for beat in range(5):  # each takes five at most
+        delivering.run_once(database, out, now=now + timedelta(seconds=2 * beat), limit=5, worker="w")
+    assert [mail.recipient for mail in wire.got] == ["x@slow.example", "lead20@example.com"]
+
+
+def test_mail_beyond_a_domains_rate_waits_one_behind_the_other_and_urgent_mail_takes_the_next_turn(
+    now: datetime,
+) -> None:
+    pacing = Pacing(Pace(domain_rate=0.1))
+    told = [pacing.wait("slow.example", now) for _ in range(100)]
+    assert told[:3] == [None, now + timedelta(seconds=10), now + timedelta(seconds=20)]
+    assert told[-1] == now + timedelta(minutes=10), "never longer, for the clock may step back"
+    assert pacing.wait("slow.example", now, is_urgent=True) == now + timedelta(seconds=10)
 
 
 def test_a_domain_uses_no_more_connections_than_it_may() -> None:
