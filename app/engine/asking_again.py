@@ -56,7 +56,7 @@ def ask(session: Session, passage: Enrollment, decision: Decision, following: st
 
 
 def _ends_here(step: Step, decision: Decision) -> bool:
-    return decision.port == "end" and step.kind in {"goal", "exit", "wait_until"}
+    return decision.port == "end" and step.kind in {"goal", "exit", "wait_until"} and not (decision.why or {}).get("note")
 
 
 def _ports(
@@ -137,7 +137,7 @@ def _ask_who_took_it_out(
     following: str,
 ) -> tuple[str | None, str]:
     """Whether a goal or an exit did hold for a lead that was pulled forward or taken out."""
-    rules = _reasons(version, decision, following)
+    rules = _reasons(version, passage, decision, following)
     if not rules or not all(_is_known(rule) for rule in rules):
         return None, UNKNOWN
     for inclusive in (False, True):
@@ -155,12 +155,14 @@ def _ask_who_took_it_out(
     return None, DRIFT
 
 
-def _reasons(version: Published, decision: Decision, following: str) -> list[dict[str, Any]]:
-    """The rules that may have been the reason, by the journal's own note."""
+def _reasons(
+    version: Published, passage: Enrollment, decision: Decision, following: str
+) -> list[dict[str, Any]]:
+    """The rules that may have been the reason, by the journal's own note, or what the passage keeps of its end."""
     if decision.port == "goal":
         goal = version.flow.steps.get(following)
         return list(goal.type.rules(goal.settings)) if goal is not None and goal.type.is_goal else []
-    note = (decision.why or {}).get("note")
+    note = (decision.why or {}).get("note") or passage.reason
     return [leave.rule for leave in version.flow.spec.exits if leave.reason == note]
 
 
