@@ -109,7 +109,7 @@ def test_a_rule_names_the_people_it_means(rule: Any, words: str) -> None:
         ({"all": {}}, "", "A group of conditions has exactly one"),
         ({"all": [], "any": []}, "", "A group of conditions has exactly one"),
         ({"all": [SWISS, {"rule": "gone"}]}, "all.1.rule", "There is no condition called 'gone'."),
-        ({"any": [{"rule": "tag"}]}, "any.0.tag", "Tag: Tag is missing."),
+        ({"any": [{"rule": "tag"}]}, "any.0.tag", "Tag is missing."),
         ({"rule": "score", "value": "x"}, "value", "Score: Points: input should be a valid integer"),
         ({"rule": "tag", "tag": "nope"}, "", "There is no tag called “nope”; choose another."),
         (
