@@ -56,7 +56,9 @@ def ask(session: Session, passage: Enrollment, decision: Decision, following: st
 
 
 def _ends_here(step: Step, decision: Decision) -> bool:
-    return decision.port == "end" and step.kind in {"goal", "exit", "wait_until"} and not (decision.why or {}).get("note")
+    return (
+        decision.port == "end" and step.kind in {"goal", "exit", "wait_until"} and not (decision.why or {}).get("note")
+    )
 
 
 def _ports(
@@ -155,9 +157,7 @@ def _ask_who_took_it_out(
     return None, DRIFT
 
 
-def _reasons(
-    version: Published, passage: Enrollment, decision: Decision, following: str
-) -> list[dict[str, Any]]:
+def _reasons(version: Published, passage: Enrollment, decision: Decision, following: str) -> list[dict[str, Any]]:
     """The rules that may have been the reason, by the journal's own note, or what the passage keeps of its end."""
     if decision.port == "goal":
         goal = version.flow.steps.get(following)
