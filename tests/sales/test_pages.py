@@ -66,6 +66,7 @@ def test_accepting_answers_with_the_line_and_offers_undo(sign_in: SignIn, sqlite
     answer = browser.post(f"/sales/handoffs/{number}/acceptance", headers=FRAGMENT)
     assert answer.status_code == 200
     assert f'id="handoff-row-{number}"' in answer.text and "Undo" in answer.text
+    assert "inbox-changed" in answer.headers["HX-Trigger"] and 'id="side-badge-sales-index"' in answer.text
     assert state(sqlite_database, number) == "accepted"
     browser.post(f"/sales/handoffs/{number}/undo", headers=FRAGMENT)
     assert state(sqlite_database, number) == "open"
