@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.campaigns import text
+from app.campaigns import drafting, text
 from app.db import Database
+from app.leads import creating
 from tests.campaigns.conftest import furnish, whole
+from tests.conftest import NOW
 
 
 @pytest.fixture
@@ -77,3 +79,17 @@ def test_refusals_are_one_sentence_and_change_nothing(run: Any, file: Path) -> N
 
 def test_the_schema_is_json(run: Any) -> None:
     assert json.loads(run("schema").output)["title"] == "A Trellis campaign"
+
+
+def test_why_understands_a_name_and_tells_namesakes_apart_by_key(app: Flask, sqlite_database: Database) -> None:
+    with sqlite_database.write() as session:
+        creating.create(session, email="ada@x.example", source="Test", at=NOW)
+        for name in ("Fair", "Fair", "Welcome"):
+            drafting.create(session, name=name, at=NOW)
+
+    def why(campaign: str) -> str:
+        return app.test_cli_runner().invoke(args=["why", "ada@x.example", campaign]).output
+
+    assert "say which by key: fair, fair-2" in why("Fair")
+    assert "has never been in welcome" in why("welcome") and "has never been in Welcome" in why("Welcome")
+    assert "No campaign has the key nothing" in why("nothing")
