@@ -43,6 +43,8 @@ def undo(session: Session, campaign_id: int, *, at: datetime) -> Move:
     move = latest(session, campaign_id)
     if move is None:
         raise CannotUndo("There is no publication to undo: the last one was the first, or it was undone already.")
+    if session.get_one(Campaign, campaign_id).state not in ("live", "paused"):
+        raise CannotUndo("The campaign has ended, and nobody can come back into it; publish it again first.")
     with session.begin_nested():
         _restore(session, move)
         if session.scalar(sa.select(_gone_on(move, is_restored=True))):
@@ -82,7 +84,7 @@ def _restore(session: Session, move: Move) -> None:
     goes, exits = MOVED.c.fate == "goes", MOVED.c.fate == "exits"
     stood = sa.case((goes, HERE.c.held), else_=HERE.c.held - MOVED.c.held)
     as_put = sa.or_(
-        sa.and_(exits, HERE.c.state == "exited", HERE.c.visit == MOVED.c.visit),
+        sa.and_(exits, HERE.c.state == "exited", HERE.c.visit == MOVED.c.visit, _may_come_back()),
         sa.and_(
             HERE.c.state == "active",
             HERE.c.version_id == move.version_id,
@@ -110,10 +112,24 @@ def _restore(session: Session, move: Move) -> None:
     )
 
 
+def _may_come_back() -> sa.ColumnElement[bool]:
+    """The lead is still somebody, and not inside again for the same thing."""
+    leads, other = db.table("leads"), HERE.alias("other")
+    is_gone = sa.exists().where(leads.c.id == HERE.c.lead_id, leads.c.erased_at.is_not(None)).correlate(HERE)
+    same = sa.and_(
+        other.c.campaign_id == HERE.c.campaign_id, other.c.lead_id == HERE.c.lead_id, other.c.key == HERE.c.key
+    )
+    is_inside = sa.exists().where(same, other.c.state == "active").correlate(HERE)
+    return sa.and_(~is_gone, ~is_inside)
+
+
 def _come_back(session: Session, campaign_id: int, move: Move, at: datetime) -> None:
     """The journal forgets the going that is undone; the event log, which only grows, says that those taken out are back."""
-    gone = sa.select(MOVED.c.enrollment_id, MOVED.c.visit).where(
-        MOVED.c.move_id == move.id, MOVED.c.fate.in_(["goes", "exits"])
+    is_back = sa.and_(HERE.c.state == "active", HERE.c.version_id == MOVED.c.version_id, HERE.c.visit == MOVED.c.visit)
+    gone = (
+        sa.select(MOVED.c.enrollment_id, MOVED.c.visit)
+        .join(HERE, HERE.c.id == MOVED.c.enrollment_id)
+        .where(MOVED.c.move_id == move.id, MOVED.c.fate.in_(["goes", "exits"]), is_back)
     )
     pair = sa.tuple_(DECIDED.c.enrollment_id, DECIDED.c.visit)
     session.execute(sa.delete(DECIDED).where(pair.in_(gone), DECIDED.c.at == move.at))

@@ -43,7 +43,9 @@ def resume(session: Session, campaign_id: int, lead_id: int, *, reason: str, by:
     paused = sa.and_(_inside(session, campaign_id, lead_id), HERE.c.paused_at.is_not(None))
     stops = campaign.state == "paused" and not campaign.clock_runs
     until = campaign.paused_at if stops and campaign.paused_at else at  # from there on the campaign's own pause counts
-    span = sa.literal(db.micros(until), sa.BigInteger) - sa.type_coerce(HERE.c.paused_at, sa.BigInteger)
+    # a plan or a goal may have put it elsewhere meanwhile: there it stands still only since it came
+    since = sa.case((HERE.c.arrived_at > HERE.c.paused_at, HERE.c.arrived_at), else_=HERE.c.paused_at)
+    span = sa.literal(db.micros(until), sa.BigInteger) - sa.type_coerce(since, sa.BigInteger)
     stood = sa.case((freezes(session, campaign_id) & (span > 0), span), else_=0)
     due: Any = sa.type_coerce(sa.type_coerce(HERE.c.due_at, sa.BigInteger) + stood, Instant)
     if campaign.state != "paused":

@@ -93,7 +93,8 @@ def _forget_attached(session: Session, ids: list[int], at: datetime) -> None:
     for name in DELETED:
         session.execute(sa.delete(table(name)).where(table(name).c.lead_id.in_(ids)))
     decisions, enrollments = table("decisions"), table("enrollments")
-    inside = sa.and_(enrollments.c.lead_id.in_(ids), enrollments.c.state == "active")
+    # also who is parked as failed: nobody may try again with a person who is forgotten
+    inside = sa.and_(enrollments.c.lead_id.in_(ids), enrollments.c.state.in_(["active", "failed"]))
     out = {"state": "exited", "reason": "erased", "due_at": None, "finished_at": at}
     session.execute(sa.update(enrollments).where(inside).values(out))
     own = sa.select(enrollments.c.id).where(enrollments.c.lead_id.in_(ids))

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from app.campaigns import drafting, migrating, passing_by, publishing, undoing
 from app.db import Database
-from app.engine import explaining
+from app.engine import explaining, steering
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.engine.ticking import tick
-from app.leads import tagging
+from app.leads import erasing, tagging
 from app.leads.models import Lead
 from app.outbox import Message
 from tests import factories
@@ -180,6 +180,60 @@ def test_rule_23_undo_puts_everybody_back_as_they_were(database: Database, choic
     assert inside.mails() == 2  # by the old version, as if nothing had been
     with pytest.raises(undoing.CannotUndo):
         inside.undo()
+
+
+def test_rule_28_undo_brings_back_nobody_who_was_erased_since(database: Database) -> None:
+    inside = Inside(database, count=2)
+    inside.draw(LOST)
+    inside.publish({"w": "exit"})
+    with database.write() as session:
+        erasing.erase(session, inside.leads[0], at=inside.now)
+
+    inside.undo()
+
+    assert inside.all(Enrollment.state, Enrollment.step) == [("exited", "w"), ("active", "w")]
+    with database.read() as session:
+        journalled = session.scalars(sa.select(Decision.enrollment_id)).all()
+        assert len(journalled) == 1, "the one who is out has left by the journal, too"
+
+
+def test_rule_13_undo_brings_nobody_in_a_second_time(database: Database) -> None:
+    again = {"re_entry": {"mode": "after_exit"}}
+    inside = Inside(database, {**FLOW, **again}, count=1)
+    inside.draw({**LOST, **again})
+    inside.publish({"w": "exit"})
+    with database.write() as session:
+        factories.request(session, session.get_one(Campaign, inside.id), inside.leads, at=inside.now + MINUTE)
+    tick(database, inside.now + MINUTE)
+
+    inside.undo()
+
+    assert sorted(inside.all(Enrollment.state)) == ["active", "exited"]
+
+
+def test_rule_23_undo_brings_nobody_back_into_a_campaign_that_has_ended(database: Database) -> None:
+    inside = Inside(database, count=2)
+    inside.draw(LOST)
+    inside.publish({"w": "exit"})
+    with database.write() as session:
+        publishing.end(session, inside.id, at=inside.now)
+    with pytest.raises(undoing.CannotUndo, match="has ended"):
+        inside.undo()
+    assert inside.all(Enrollment.state) == ["exited", "exited"]
+
+
+def test_rule_26_a_paused_lead_that_a_plan_puts_elsewhere_waits_there_no_longer_than_it_says(database: Database) -> None:
+    inside = Inside(database, count=1)
+    reason: dict[str, Any] = {"reason": "asked for a break", "by": "Ana"}
+    with database.write() as session:
+        steering.pause(session, inside.id, inside.leads[0], at=inside.now, **reason)
+    moved = inside.now = inside.now + 10 * DAY
+    inside.draw(drawn(wait("w2", "end"), END))
+    inside.publish({"w": "w2"})
+    with database.write() as session:
+        steering.resume(session, inside.id, inside.leads[0], at=moved + HOUR, **reason)
+    tick(database, moved + HOUR)
+    assert inside.all(Enrollment.step, Enrollment.due_at) == [("w2", moved + 2 * DAY + HOUR)]
 
 
 def test_rule_23_undo_is_refused_once_somebody_has_gone_on(database: Database) -> None:
