@@ -100,6 +100,8 @@ ADMINISTRATOR_ONLY = {
     "engine.index",
 }
 EDITORS_LOOK = {
+    "campaigns.try_it",
+    "campaigns.try_leads",
     "scoring.edit_rule",
     "scoring.new_rule",
     "scoring.thresholds",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from sqlalchemy.orm import Session
 
 from app.campaigns import drafting, reactions, trying
@@ -176,3 +179,37 @@ def test_reactions_are_read_with_or_without_a_time() -> None:
     [first, second] = reactions.read(["2d 4h: clicks welcome See prices", "does nothing", "visits /pricing"])
     assert (first.after, first.verb, first.what) == (timedelta(days=2, hours=4), "clicks", "welcome See prices")
     assert (second.after, second.verb, second.what) == (None, "visits", "/pricing")
+
+
+def test_the_page_shows_the_path_and_keeps_nothing(sign_in: Any, sqlite_database: Database) -> None:
+    with sqlite_database.write() as session:
+        wanted = prepared(session)
+    client, place = sign_in("marketer"), f"/campaigns/{wanted.campaign_id}/try"
+    before = counts(sqlite_database)
+    assert "Choose a lead" in client.get(place).text
+    asked = {"lead": "lead1@example.com", "does": "visits", "what": "/pricing", "when": "1d"}
+    page = client.get(place, query_string=asked).text
+    assert "Came to the end" in page
+    assert "Welcome, Lead 1" in page
+    assert 'value="1d: visits /pricing"' in page
+    assert "There is no lead with the address" in client.get(place, query_string={"lead": "x@example.com"}).text
+    assert "no reaction" in client.get(place, query_string=asked | {"react": "dances"}).text
+    assert 'value="lead2@example.com"' in client.get(f"{place}/leads", query_string={"lead": "lead2"}).text
+    assert counts(sqlite_database) == before
+    assert "Try it" in client.get(f"/campaigns/{wanted.campaign_id}").text
+    assert sign_in("sales").get(place).status_code == 403
+
+
+def test_the_command_tells_the_path(app: Flask, sqlite_database: Database, tmp_path: Path) -> None:
+    with sqlite_database.write() as session:
+        prepared(session)
+    file = tmp_path / "reactions.json"
+    file.write_text('["1d: clicks welcome"]')
+    run = app.test_cli_runner().invoke
+    given = ["campaigns", "try", "try-me", "lead1@example.com", "--from", "2026-03-02T09:00Z"]
+    told = json.loads(run(args=[*given, "--react", str(file), "--json"]).output)
+    assert (told["state"], told["end"]) == ("completed", "Came to the end.")
+    assert [stop["port"] for stop in told["path"] if stop["step"] == "s3"] == ["a1"]
+    assert "2026-03-04 09:00  day 2" in run(args=given).output
+    refused = run(args=[*given, "--react", "dances"])
+    assert (refused.exit_code, "no reaction" in refused.stderr) == (1, True)

@@ -181,6 +181,7 @@ def schema_command() -> None:
     click.echo(schema.as_text())
 
 
-from app.campaigns.cli import under_way as under_way  # noqa: E402  (it adds its commands to the group)
+from app.campaigns.cli import trying as trying  # noqa: E402  (they add their commands to the group)
+from app.campaigns.cli import under_way as under_way  # noqa: E402
 
 commands = (campaigns,)
