@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.campaigns import checking, drafting, migrating, pausing
-from app.engine import entering, versions
+from app.engine import entering, timing, versions
 from app.engine.graph import Problem
 from app.engine.models import Campaign, Enrollment, Version
 from app.outbox import Message
@@ -60,6 +60,8 @@ def publish(
     version = (
         before if before is not None and before.flow == flow else _new_version(session, campaign, flow, user_id, at)
     )
+    if campaign.state not in ("live", "paused") and version is before:
+        timing.begin(session, versions.get(session, version.id), at=at)
     _go_live(session, campaign, version, at)
     if before is not None and move is not None:
         migrating.move(session, campaign.id, version, before_id=before.id, choices=move, user_id=user_id, at=at)

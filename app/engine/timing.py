@@ -77,7 +77,7 @@ def _let_in(
 ) -> int:
     assert kind.due is not None
     state = rationing.state_of(session, version, trigger)
-    after = state.looked_until or _beginning(session, version)
+    after = state.looked_until or version.published_at
     settings = parse(kind.settings, trigger.settings)[0]
     if settings is None or after >= now:
         return 0
@@ -99,10 +99,13 @@ def _enter(session: Session, version: Published, trigger: TriggerSpec, found: sa
     return entering.enter(session, version, matching.subquery("matching"), now=now, trigger=trigger, by_time=True)
 
 
-def _beginning(session: Session, version: Published) -> datetime:
-    """From when on a trigger looks that has not looked yet: its publication, or when its campaign went live again."""
-    changed = session.scalar(sa.select(Campaign.updated_at).where(Campaign.id == version.campaign_id))
-    return max(version.published_at, changed or version.published_at)
+def begin(session: Session, version: Published, *, at: datetime) -> None:
+    """Let the triggers of a campaign that goes live again with a version it had before look from now on."""
+    for trigger in version.flow.spec.triggers:
+        kind = TRIGGERS.get(trigger.kind)
+        if kind is not None and kind.due is not None:
+            rationing.state_of(session, version, trigger).looked_until = at
+    session.flush()
 
 
 def _forget_over(session: Session) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.campaigns import drafting, pausing, publishing
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.engine.ticking import tick
+from app.leads import updating
 from app.tracking import recording
 from app.tracking.models import Event
 from tests import factories
@@ -148,3 +149,27 @@ def test_ending_takes_everybody_out_and_says_so_on_the_event_log(database: Any, 
         left = session.scalars(sa.select(Event.props).where(Event.kind == "campaign_left")).all()
         assert [props["reason"] for props in left] == ["campaign ended"] * 2
         assert session.get_one(Campaign, campaign_id).state == "ended"
+
+
+def test_a_date_that_fell_in_the_archive_lets_nobody_in_when_the_same_flow_is_published_again(
+    database: Any, now: datetime
+) -> None:
+    with database.write() as session:
+        factories.field(session, "renewal", "date")
+        for lead_id, days in zip(factories.leads(session, 2), (3, 9), strict=True):
+            updating.set_values(session, lead_id, {"renewal": f"{now + days * DAY:%Y-%m-%d}"}, at=now)
+        triggers = [{"id": "t1", "kind": "date_field", "settings": {"field": "renewal", "at": "12:00"}}]
+        campaign_id = campaign_of(session, {**drawn(step("s1", "exit")), "triggers": triggers}, now).id
+        publishing.publish(session, campaign_id, user_id=None, at=now)
+    tick(database, now)
+    with database.write() as session:
+        publishing.end(session, campaign_id, at=now + DAY)
+    with database.write() as session:
+        publishing.reopen(session, campaign_id, at=now + 5 * DAY)
+        publishing.publish(session, campaign_id, user_id=None, at=now + 5 * DAY)
+    tick(database, now + 6 * DAY)
+    with database.read() as session:
+        assert factories.states(session) == {}
+    tick(database, now + 10 * DAY)
+    with database.read() as session:
+        assert factories.states(session) == {"completed": 1}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import clock
 from app.db import Database
-from app.engine import explaining, timing
+from app.engine import explaining, timing, versions
 from app.engine.models import Campaign, Enrollment
 from app.engine.spans import Span
 from app.engine.ticking import tick
@@ -170,10 +170,20 @@ def test_rule_25_what_fell_due_in_a_pause_comes_in_on_resume_and_an_archive_is_n
     assert looked(database, at("2026-03-21T10:00Z")) == [0]
 
 
+def test_a_first_look_starts_at_the_publication_whatever_was_changed_since(database: Database) -> None:
+    dated(database, {}, {"renewal": "2026-03-04"}, since=at("2026-03-04T08:59Z"))
+    with database.write() as session:  # renamed before the engine came to look
+        session.execute(sa.update(Campaign).values(name="Renewals", updated_at=at("2026-03-04T09:01Z")))
+    assert looked(database, at("2026-03-04T09:02Z")) == [1]
+
+
 def turned(database: Database, state: str, moment: datetime) -> None:
     """The campaign is paused, put away or made live."""
     with database.write() as session:
-        session.execute(sa.update(Campaign).values(state=state, updated_at=moment))
+        campaign = session.scalars(sa.select(Campaign)).one()
+        if (campaign.state, state) == ("ended", "live"):  # by publishing what it had
+            timing.begin(session, versions.get(session, campaign.version_id or 0), at=moment)
+        campaign.state, campaign.updated_at = state, moment
 
 
 RUNS: list[tuple[str, str, str, str, str | None]] = [
