@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from app.db import Database
-from tests.engine.arena import Arena, Case, Person, play, told
+from tests.engine.arena import Arena, Case, Person, drift, play, told
 
 FUZZ = int(os.environ.get("TRELLIS_FUZZ", "0"))  # so many random flows, instead of the few that CI always asks
 SHARDS = 4  # that may run beside each other
@@ -288,6 +288,7 @@ def agree(arena: Arena, count: int, number: int) -> None:
     def run(case: Case) -> None:
         found, expected = play(arena, case)
         assert found == expected, told(found, expected)
+        assert drift(arena) == []
 
     run = run if FUZZ else seed(number)(run)
     run()
@@ -302,6 +303,7 @@ def on_sqlite(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -
     database.dispose()
 
 
+@pytest.mark.timeout(0 if FUZZ else 600)
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_rule_30_the_same_history_takes_the_same_path_on_the_engine_and_the_reference(
     on_sqlite: Arena, shard: int
@@ -309,5 +311,6 @@ def test_rule_30_the_same_history_takes_the_same_path_on_the_engine_and_the_refe
     agree(on_sqlite, ON_SQLITE // SHARDS, shard)
 
 
+@pytest.mark.timeout(0 if FUZZ else 600)
 def test_rule_30_the_engine_and_the_reference_agree_on_postgresql(database_on_postgresql: Database) -> None:
     agree(Arena(database_on_postgresql), ON_POSTGRESQL, SHARDS)
