@@ -247,6 +247,14 @@ def test_why_am_i_getting_this_says_when_and_how_i_agreed(client: FlaskClient, m
     assert "you agreed to hear about" in page and "Product news" in page and "Test" in page
 
 
+def test_recipients_read_instants_by_the_clock_where_they_live(
+    client: FlaskClient, message: int, sqlite_database: Database
+) -> None:
+    with sqlite_database.write() as session:
+        session.execute(sa.update(Lead).values(zone="Asia/Tokyo"))
+    assert " JST" in client.get(url("why_url", message)).text
+
+
 def test_the_mail_in_the_browser_cannot_run_anything(client: FlaskClient, message: int) -> None:
     answer = client.get(url("view_url", message))
     assert "Ours" in answer.text and "script-src 'none'" in answer.headers["Content-Security-Policy"]
