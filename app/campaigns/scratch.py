@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,14 @@ def copied(
 ) -> Iterator[Database]:
     """A database of its own with the lead as it is now, outside the campaign, whose published flow is this one since `at`."""
     with tempfile.TemporaryDirectory(prefix="trellis-try-", ignore_cleanup_errors=True) as folder:
-        url = f"sqlite:///{Path(folder) / 'try.sqlite'}"
+        path = Path(folder) / "try.sqlite"
         with database.read() as session:
             found = _read(session, lead_id, campaign_id, at)
         version_id = next(_version_ids)
         _publish(found, campaign_id, version_id, flow, at)
-        _fill(url, found)
-        scratch = Database(url)
+        _fill(path, found)
+        scratch = Database(f"sqlite:///{path}")
+        sa.event.listen(scratch.writer, "connect", _hurry)
         try:
             yield scratch
         finally:
@@ -97,13 +99,27 @@ def _publish(found: dict[str, Rows], campaign_id: int, version_id: int, flow: di
     )
 
 
-def _fill(url: str, found: dict[str, Rows]) -> None:
-    """Make the tables and write the rows; references to what was left behind dangle, so nobody may check them here."""
-    engine = sa.create_engine(url, module=sqlite_driver())
+def _fill(path: Path, found: dict[str, Rows]) -> None:
+    """Write the rows; references to what was left behind dangle, so nobody may check them here."""
+    path.write_bytes(_empty())
+    engine = sa.create_engine(f"sqlite:///{path}", module=sqlite_driver())
     with engine.begin() as connection:
-        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        Base.metadata.create_all(connection)
         for name, rows in found.items():
             if rows:
                 connection.execute(sa.insert(table(name)), rows)
     engine.dispose()
+
+
+@cache
+def _empty() -> bytes:
+    """A database with all tables and nothing in them; making it takes longer than most tries."""
+    with tempfile.TemporaryDirectory(prefix="trellis-try-") as folder:
+        path = Path(folder) / "empty.sqlite"
+        engine = sa.create_engine(f"sqlite:///{path}", module=sqlite_driver())
+        Base.metadata.create_all(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
+def _hurry(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=OFF")  # nothing of it need outlive a crash
