@@ -25,7 +25,10 @@ PORTS = {"https": 443, "http": 80}
 # Public by the book, but nobody's web server: relays and tunnels that end somewhere else, and one cloud's own services.
 _ODD = [
     ipaddress.ip_network(text)
-    for text in ("192.88.99.0/24", "168.63.129.16/32", "2001::/23", "2002::/16", "64:ff9b:1::/48", "fec0::/10", "::/96")
+    for text in (
+        *("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32"),
+        *("2001::/23", "2002::/16", "64:ff9b:1::/48", "fec0::/10", "::/96", "3fff::/20"),
+    )
 ]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # an IPv6-only network's way to IPv4: as good as the address inside
 _LABEL = re.compile(r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$")
