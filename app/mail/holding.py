@@ -18,7 +18,7 @@ from app.preferences.limits import Cap, Limits, Turn
 MESSAGES: sa.Table = Message.__table__
 REASONS = ("frequency_cap", "quiet_hours")
 MOST_AT_ONCE = 20_000  # an opening must not hold the database with all that a night has gathered
-_HELD = MESSAGES.c.state == sa.literal_column("'held'")  # written out, so that both databases see the partial index
+HELD = MESSAGES.c.state == sa.literal_column("'held'")  # written out, so that both databases see the partial index
 
 
 def release(session: Session, now: datetime) -> int:
@@ -28,7 +28,7 @@ def release(session: Session, now: datetime) -> int:
     """
     come = (
         sa.select(MESSAGES.c.id)
-        .where(_HELD, MESSAGES.c.reason.in_(REASONS), MESSAGES.c.not_before <= sa.literal(now, Instant))
+        .where(HELD, MESSAGES.c.reason.in_(REASONS), MESSAGES.c.not_before <= sa.literal(now, Instant))
         .order_by(MESSAGES.c.priority, MESSAGES.c.id)
         .limit(MOST_AT_ONCE)
         .with_for_update(skip_locked=True)

@@ -322,12 +322,7 @@ def release(session: Session) -> int:
     resumed = sa.select(campaigns.c.id).where(campaigns.c.state != "paused")
     statement = (
         sa.update(MESSAGES)
-        .where(
-            among(*ATTENTION),
-            MESSAGES.c.state == "held",
-            MESSAGES.c.reason == "campaign_paused",
-            MESSAGES.c.campaign_id.in_(resumed),
-        )
+        .where(holding.HELD, MESSAGES.c.reason == "campaign_paused", MESSAGES.c.campaign_id.in_(resumed))
         .values(state="ready", reason=None)
     )
     return session.connection().execute(statement).rowcount
