@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -17,6 +18,9 @@ from app.engine.models import Decision, Enrollment
 
 SAMPLE, EVERY = 20, timedelta(days=1)
 _SCATTER = 7_919  # neighbouring ids come in another order
+
+# When this process last looked for some: a night in which nothing ended leaves no trace, and looking reads every passage.
+_looked: WeakKeyDictionary[Database, datetime] = WeakKeyDictionary()
 
 log = logging.getLogger("trellis.replay")
 
@@ -64,6 +68,9 @@ def replay(database: Database, enrollment_id: int) -> Replay:
 
 def replay_nightly(database: Database, now: datetime, *, count: int = SAMPLE) -> list[Replay]:
     """Once a day, replay some of the passages that ended lately; keep what drifted, and say it in the log."""
+    looked = _looked.get(database)
+    if looked is not None and now - EVERY < looked <= now:
+        return []
     with database.read() as session:
         last = session.scalar(sa.select(sa.func.max(models.Replay.at)))
         if last is not None and last > now - EVERY:
@@ -74,6 +81,7 @@ def replay_nightly(database: Database, now: datetime, *, count: int = SAMPLE) ->
             sa.select(Enrollment.id).where(ended, new).order_by(Enrollment.id * _SCATTER % 10_007, Enrollment.id)
         )
         ids = session.scalars(scattered.limit(count)).all()
+    _looked[database] = now  # before they are asked: one that cannot be must not keep house from being kept all day
     told = [replay(database, enrollment_id) for enrollment_id in ids]
     for one in told:
         _keep(database, one, now)

@@ -148,6 +148,19 @@ def test_rule_30_each_night_some_passages_are_asked_again_and_drift_is_kept_and_
     assert replay_nightly(database, night + HOUR) == []
 
 
+def test_a_night_in_which_nothing_ended_is_looked_for_once_and_not_at_every_beat(database: Database) -> None:
+    world = World(database, factories.flow(WAIT), count=1)
+    at(NOW, world.enter)
+    asked: list[str] = []
+    sa.event.listen(database.reader, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    assert replay_nightly(database, NOW + HOUR) == []
+    count = len(asked)
+    assert count > 0
+    assert replay_nightly(database, NOW + HOUR + MINUTE) == [] and len(asked) == count
+    replay_nightly(database, NOW + HOUR + DAY)
+    assert len(asked) > count
+
+
 def test_the_command_says_what_came_out_otherwise(app: Any, sqlite_database: Database) -> None:
     world = World(sqlite_database, factories.flow(WAIT), count=1)
     at(NOW, world.enter)
