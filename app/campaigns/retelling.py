@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.accounts.models import User
+from app.campaigns.hurrying import Hurry
 from app.engine import explaining, versions
 from app.engine.explaining import Line, Passage
 from app.engine.models import Campaign, Enrollment, WebhookCall
@@ -68,31 +69,25 @@ class Told:
     unknown: list[str]
 
 
-def tell(
-    session: Session,
-    *,
-    lead_id: int,
-    campaign_id: int,
-    began: datetime,
-    done: Iterable[tuple[datetime, str, str]],
-    end: str,
-    said: Said,
-) -> Told:
+def tell(session: Session, hurry: Hurry, said: Said) -> Told:
     """What became of the lead in the database of the try."""
+    lead_id, campaign_id, began = hurry.lead_id, hurry.campaign_id, hurry.began
     passages = sorted(explaining.why(session, lead_id, campaign_id, said=said), key=lambda p: p.enrollment_id)
     mails, made = _mails(session, lead_id), _made(session, said)
     path = [
         Stop(at, (at - began).days, "reaction", "", text, None, problem, is_done=not problem)
-        for at, text, problem in done
+        for at, text, problem in hurry.done
     ]
-    for passage in passages:
-        first = passage.entered_at
-        path.append(Stop(first, (first - began).days, "entry", "", "Comes in", None, passage.entry))
+    for number, passage in enumerate(passages):
+        first, entry = passage.entered_at, passage.entry
+        if hurry.is_let_in and number == 0:
+            entry = entry.replace("Entered by", "Let in as if by", 1)
+        path.append(Stop(first, (first - began).days, "entry", "", "Comes in", None, entry))
         path += [_stop(passage, line, began, mails, made) for line in passage.lines]
     path.sort(key=lambda stop: (stop.is_waiting, stop.at))
     state = passages[-1].state if passages else "outside"
     return Told(
-        began, state, end or _end(session, passages, lead_id, campaign_id), path, _unknown(session, campaign_id)
+        began, state, hurry.end or _end(session, passages, lead_id, campaign_id), path, _unknown(session, campaign_id)
     )
 
 

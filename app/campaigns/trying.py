@@ -1,38 +1,25 @@
-"""Takes a test lead through a flow in seconds: the real engine on a copy of the lead, at the instants when something is due."""
+"""Takes a test lead through a flow in seconds: the real engine on a copy of the lead; nothing of it is sent or kept."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.calling_out import Answer, Caller
 from app.campaigns import checking, drafting, reactions, retelling, scratch
-from app.campaigns.reactions import Reaction
+from app.campaigns.hurrying import Hurry, Nowhere, current
 from app.campaigns.retelling import Told
 from app.db import Database
-from app.engine import calling, entering, explaining, passing, ticking, versions
-from app.engine.catalog import TRIGGERS
+from app.engine import entering, explaining
 from app.engine.graph import TriggerSpec
-from app.engine.models import Campaign, Decision, Enrollment, Version, WebhookCall
+from app.engine.models import Enrollment, Version
 from app.leads.models import Lead
-from app.mail import delivering, links, telling
-from app.mail.rendering import Envelope
-from app.mail.transporttype import Outcome
-from app.outbox import Message
-from app.sales.models import Handoff
-
-MOST_STEPS = 500
-MOST_SPAN = timedelta(days=400)
-MOST_SECONDS = 20.0
-MOST_ROUNDS = 10  # of what follows from what at one instant
-HELD = ("ready", "held", "deferred")
+from app.mail import links, telling
 
 
 class CannotTry(ValueError):
@@ -54,122 +41,6 @@ class Wanted:
     by_trigger: bool = False
 
 
-class _Nowhere(Caller):
-    """Answers for every server, and calls none."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__()
-        object.__setattr__(self, "answer", answer)
-
-    def post(self, url: str, body: bytes, headers: Any) -> Answer:
-        return self.answer  # type: ignore[attr-defined,no-any-return]
-
-
-class _Nobody:
-    """Takes every mail, and sends none."""
-
-    def deliver(self, envelope: Envelope) -> Outcome:
-        return Outcome("sent", "It would have been sent.")
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-@dataclass(slots=True)
-class _Try:
-    """One try under way."""
-
-    database: Database
-    wanted: Wanted
-    base_url: str
-    began: datetime
-    waiting: list[Reaction]
-    caller: Caller
-    done: list[tuple[datetime, str, str]] = field(default_factory=list)  # when, what, why it could not
-    end: str = ""
-
-    def run(self) -> None:
-        """Go from instant to instant until nothing more is due."""
-        stop = time.monotonic() + MOST_SECONDS
-        now: datetime | None = self.began
-        while now is not None:
-            self._at(now)
-            last, now = now, self._next(now)
-            if now is not None:
-                self.end = self._limit(now, stop)
-            if self.end:
-                return
-        for each in self.waiting:
-            self.done.append((last, each.text, "There was no occasion for it."))
-
-    def _limit(self, now: datetime, stop: float) -> str:
-        if now > self.began + MOST_SPAN:
-            return f"Stopped after {MOST_SPAN.days} days: the next thing is due on {now:%Y-%m-%d}."
-        if time.monotonic() > stop:
-            return f"Stopped after {MOST_SECONDS:.0f} seconds of work; it would go on."
-        with self.database.read() as session:
-            steps = session.scalar(sa.select(sa.func.count()).select_from(Decision)) or 0
-            trouble = session.scalar(sa.select(Campaign.trouble).where(Campaign.id == self.wanted.campaign_id))
-        if steps > MOST_STEPS:
-            return f"Stopped after {MOST_STEPS} steps; it would go on."
-        return f"The engine set the campaign aside: {trouble}" if trouble else ""
-
-    def _at(self, now: datetime) -> None:
-        """Everything that happens at one instant."""
-        with clock.at(now):
-            self._react(now)
-            for _ in range(MOST_ROUNDS):
-                moved = ticking.tick(self.database, now, late_after=None)
-                sent = delivering.run_once(self.database, _Nobody(), now=now, worker="try")
-                called = calling.deliver(self.database, self.caller, now=now, worker="try")
-                if not (moved.moved or moved.events or sent.sent or called.answered or called.failed):
-                    break
-            with self.database.write() as session:
-                passing.pass_time(session, now, base_url=self.base_url)
-            ticking.tick(self.database, now, late_after=None)
-
-    def _react(self, now: datetime) -> None:
-        ids = {"lead_id": self.wanted.lead_id, "campaign_id": self.wanted.campaign_id}
-        for each in list(self.waiting):
-            with self.database.write() as session:
-                due = each.due(session, self.began, self.wanted.campaign_id)
-                if due is not None and due <= now:
-                    self.waiting.remove(each)
-                    self.done.append((now, each.text, each.happen(session, **ids, at=now)))
-
-    def _next(self, now: datetime) -> datetime | None:
-        """The next instant when something is due."""
-        mine, campaign_id = self.wanted.lead_id, self.wanted.campaign_id
-        here = sa.and_(Enrollment.campaign_id == campaign_id, Enrollment.state == "active")
-        mail = sa.and_(Message.lead_id == mine, Message.campaign_id == campaign_id, Message.state.in_(HELD))
-        asked: list[tuple[Any, sa.ColumnElement[bool]]] = [
-            (Enrollment.due_at, here),
-            (Message.not_before, mail),
-            (WebhookCall.not_before, WebhookCall.state == "ready"),
-            (Handoff.come_back_at, Handoff.came_back_at.is_(None)),
-            (Campaign.try_again_at, Campaign.id == campaign_id),
-        ]
-        with self.database.read() as session:
-            found = [session.scalar(sa.select(sa.func.min(at)).where(at > now, which)) for at, which in asked]
-            found += [each.due(session, self.began, campaign_id) for each in self.waiting]
-            if self.wanted.by_trigger and self._awaits_the_clock(session):
-                found.append(now + timedelta(days=1))
-            is_over = not self.waiting and found[0] is found[1] is None and not self._is_inside(session)
-        later = [max(at, now + timedelta(microseconds=1)) for at in found if at is not None]
-        return None if is_over and not self.wanted.by_trigger else min(later, default=None)
-
-    def _is_inside(self, session: Session) -> bool:
-        here = sa.and_(Enrollment.campaign_id == self.wanted.campaign_id, Enrollment.state == "active")
-        return bool(session.scalar(sa.select(sa.exists().where(here))))
-
-    def _awaits_the_clock(self, session: Session) -> bool:
-        """Whether nobody came in yet, and a trigger by time may still let the lead in."""
-        if session.scalar(sa.select(sa.exists().where(Enrollment.campaign_id == self.wanted.campaign_id))):
-            return False
-        kinds = [TRIGGERS.get(spec.kind) for spec in _version(session, self.wanted).flow.spec.triggers]
-        return any(kind is not None and kind.matches is None for kind in kinds)
-
-
 def attempt(
     database: Database, wanted: Wanted, *, base_url: str, said: Callable[[datetime], str] = telling.in_utc
 ) -> Told:
@@ -184,12 +55,13 @@ def attempt(
     ids = {"lead_id": wanted.lead_id, "campaign_id": wanted.campaign_id}
     with scratch.copied(database, **ids, flow=flow, at=began) as copy:
         waiting = [each for each in given if each.verb != "webhook"]
-        under_way = _Try(copy, wanted, base_url, began, waiting, _Nowhere(reactions.answer_of(given)))
-        if not wanted.by_trigger:
+        caller, is_let_in = Nowhere(reactions.answer_of(given)), not wanted.by_trigger
+        hurry = Hurry(copy, wanted.lead_id, wanted.campaign_id, base_url, began, waiting, caller, is_let_in)
+        if is_let_in:
             _let_in(copy, wanted, began)
-        under_way.run()
+        hurry.run()
         with copy.read() as session:
-            return retelling.tell(session, **ids, began=began, done=under_way.done, end=under_way.end, said=said)
+            return retelling.tell(session, hurry, said)
 
 
 def _flow(session: Session, wanted: Wanted) -> dict[str, Any]:
@@ -214,14 +86,10 @@ def _living(session: Session, lead_id: int) -> None:
         raise CannotTry("There is no such lead any more; choose another.")
 
 
-def _version(session: Session, wanted: Wanted) -> versions.Published:
-    return versions.get(session, session.get_one(Campaign, wanted.campaign_id).version_id or 0)
-
-
 def _let_in(database: Database, wanted: Wanted, at: datetime) -> None:
     """Let the lead in as its first trigger would whose filter it passes. Raises CannotTry with what keeps it out."""
     with clock.at(at), database.write() as session:
-        version = _version(session, wanted)
+        version = current(session, wanted.campaign_id)
         for spec in version.flow.spec.triggers:
             if entering.enter(session, version, _entry(wanted.lead_id, spec, at), now=at, trigger=_unlimited(spec)):
                 return

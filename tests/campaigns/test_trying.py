@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from app.campaigns import drafting, reactions, trying
+from app.campaigns.hurrying import Nobody
 from app.campaigns.reactions import BadReaction
 from app.campaigns.retelling import Told
 from app.campaigns.trying import CannotTry, Wanted
@@ -106,7 +107,7 @@ def test_it_decides_as_a_real_run_does(database: Database) -> None:
         factories.request(session, live, [wanted.lead_id])
     for hours in range(0, 60, 6):
         ticking.tick(database, NOW + timedelta(hours=hours))
-        delivering.run_once(database, trying._Nobody(), now=NOW + timedelta(hours=hours), worker="test")
+        delivering.run_once(database, Nobody(), now=NOW + timedelta(hours=hours), worker="test")
     with database.read() as session:
         real = session.execute(sa.select(Decision.step, Decision.port, Decision.at).order_by(Decision.visit)).all()
         assert steps(told) == [tuple(row) for row in real]
