@@ -18,7 +18,14 @@ from app.preferences.limits import Cap, Limits, Turn
 MESSAGES: sa.Table = Message.__table__
 REASONS = ("frequency_cap", "quiet_hours")
 MOST_AT_ONCE = 20_000  # an opening must not hold the database with all that a night has gathered
+_CLAIMING = 7_215_002  # any number that nothing else on this database locks
 HELD = MESSAGES.c.state == sa.literal_column("'held'")  # written out, so that both databases see the partial index
+
+
+def alone(session: Session) -> None:
+    """Where slots are limited, claim one sender at a time: two that look at once would both give a lead its last slot."""
+    if session.get_bind().dialect.name == "postgresql" and session.scalar(sa.select(limits.exist())):
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLAIMING)))
 
 
 def release(session: Session, now: datetime) -> int:

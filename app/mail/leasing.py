@@ -53,6 +53,7 @@ def among(*states: str) -> sa.ColumnElement[bool]:
 
 def claim(session: Session, *, now: datetime, limit: int, worker: str, lease: timedelta = LEASE) -> list[Held]:
     """Take the next messages that may leave now; two workers never get the same."""
+    holding.alone(session)
     holding.release(session, now)
     for _ in range(MOST_ROUNDS):
         taken = _take(session, now=now, limit=limit, worker=worker, lease=lease)

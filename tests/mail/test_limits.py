@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,8 @@ from app.engine.ticking import tick
 from app.leads import merging, tagging
 from app.leads.creating import create_many
 from app.leads.models import Lead
-from app.mail import delivering, links, queueing, resolving
+from app.mail import delivering, leasing, links, queueing, resolving
+from app.mail.models import Mail
 from app.mail.queries import reason as sentence
 from app.outbox import Message
 from app.preferences import consenting, limiting, suppressing
@@ -476,3 +478,31 @@ def test_rule_22_unsubscribing_between_queueing_and_sending_cancels_at_once(hous
 
 def one(lead_id: int) -> sa.Select[Any]:
     return sa.select(Lead.id).where(Lead.id == lead_id)
+
+
+def test_rule_20_two_senders_that_claim_at_once_give_a_lead_no_more_than_its_slot(database: Database) -> None:
+    house = House(database)
+    house.cap(1)
+    house.campaign("better", priority=1, over_cap="hold")
+    house.campaign("worse", priority=9, over_cap="hold")
+    house.enter("worse", "better")
+    with database.write() as session:  # as after an earlier mail: the better one waits for the slot that is free by now
+        better, worse = (
+            Message.mail_id == session.scalar(sa.select(Mail.id).where(Mail.key == k)) for k in ("better", "worse")
+        )
+        held = {"state": "held", "reason": "frequency_cap", "not_before": NOW}
+        session.execute(sa.update(Message).where(better).values(held))
+        session.execute(sa.update(Message).where(worse).values(state="ready", reason=None, not_before=NOW))
+    claimed: list[int] = []
+
+    def claim(worker: str) -> None:
+        with database.write() as session:
+            claimed.extend(held.id for held in leasing.claim(session, now=NOW, limit=1, worker=worker))
+
+    other = threading.Thread(target=claim, args=("second",))
+    with database.write() as session:
+        claimed.extend(held.id for held in leasing.claim(session, now=NOW, limit=1, worker="first"))
+        other.start()
+        other.join(2)  # long enough, were nothing to keep it
+    other.join()
+    assert len(claimed) == 1
