@@ -222,7 +222,9 @@ def test_rule_23_undo_brings_nobody_back_into_a_campaign_that_has_ended(database
     assert inside.all(Enrollment.state) == ["exited", "exited"]
 
 
-def test_rule_26_a_paused_lead_that_a_plan_puts_elsewhere_waits_there_no_longer_than_it_says(database: Database) -> None:
+def test_rule_26_a_paused_lead_that_a_plan_puts_elsewhere_waits_there_no_longer_than_it_says(
+    database: Database,
+) -> None:
     inside = Inside(database, count=1)
     reason: dict[str, Any] = {"reason": "asked for a break", "by": "Ana"}
     with database.write() as session:
