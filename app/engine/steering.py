@@ -47,9 +47,8 @@ def resume(session: Session, campaign_id: int, lead_id: int, *, reason: str, by:
     since = sa.case((HERE.c.arrived_at > HERE.c.paused_at, HERE.c.arrived_at), else_=HERE.c.paused_at)
     span = sa.literal(db.micros(until), sa.BigInteger) - sa.type_coerce(since, sa.BigInteger)
     stood = sa.case((freezes(session, campaign_id) & (span > 0), span), else_=0)
-    due: Any = sa.type_coerce(sa.type_coerce(HERE.c.due_at, sa.BigInteger) + stood, Instant)
-    if campaign.state != "paused":
-        due = sa.literal(at, Instant())  # the tick derives it again, and looks for what happened meanwhile
+    # the tick derives it again, and looks for what happened meanwhile; in a paused campaign once that goes on
+    due = sa.literal(until, Instant())
     values = {"paused_at": None, "held": HERE.c.held + stood, "due_at": due}
     return _said(session, "passage_resumed", paused, values, "The lead is not paused here.",
                  campaign_id=campaign_id, reason=reason, by=by, at=at)  # fmt: skip

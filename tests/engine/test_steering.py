@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.campaigns import pausing
 from app.db import Database
 from app.engine import explaining, steering
 from app.engine.models import Decision, Enrollment
@@ -48,6 +49,23 @@ def test_rule_26_what_a_paused_lead_does_moves_it_on_only_afterwards(database: D
     steer(world, steering.resume, 0, at=NOW + 4 * HOUR)
     world.settle(NOW + 4 * HOUR)
     assert world.ports(world.leads[0])[0] == ("s1", "happened")
+
+
+def test_rule_26_what_a_paused_lead_did_is_not_lost_when_it_goes_on_while_its_campaign_is_paused(
+    database: Database,
+) -> None:
+    world = World(database, factories.flow(CLICK, MAIL), count=1)
+    world.enter()
+    steer(world, steering.pause, 0, at=NOW + HOUR)
+    world.does(world.leads[0], "email_clicked", "welcome", NOW + 2 * HOUR)
+    world.settle(NOW + 3 * HOUR)
+    with database.write() as session:
+        pausing.pause(session, world.campaign.id, at=NOW + 4 * HOUR)
+    steer(world, steering.resume, 0, at=NOW + 5 * HOUR)
+    with database.write() as session:
+        pausing.resume(session, world.campaign.id, at=NOW + 6 * HOUR)
+    world.settle(NOW + 6 * HOUR)
+    assert world.ports(world.leads[0])[:1] == [("s1", "happened")]
 
 
 def test_rule_26_goals_and_exits_hold_for_a_paused_lead(database: Database) -> None:
