@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.campaigns.models import Move, Moved
-from app.engine.models import Campaign, Decision, Enrollment
+from app.engine.models import Campaign, Decision, Enrollment, WebhookCall
 from app.tracking import recording
 
 MOVED, HERE, DECIDED = Moved.__table__, Enrollment.__table__, Decision.__table__
@@ -66,6 +66,7 @@ def _gone_on(move: Move, *, is_restored: bool = False) -> sa.Exists:
         HERE.c.visit > visit,
         sa.and_(HERE.c.state.in_(OVER), HERE.c.visit == visit),
         sa.exists().where(DECIDED.c.enrollment_id == HERE.c.id, DECIDED.c.visit < 0, DECIDED.c.at >= move.at),
+        _is_called(),
     )
     if is_restored:  # who was put back does not count as gone on
         further = sa.and_(further, HERE.c.version_id == move.version_id)
@@ -74,6 +75,12 @@ def _gone_on(move: Move, *, is_restored: bool = False) -> sa.Exists:
         .select_from(MOVED.join(HERE, HERE.c.id == MOVED.c.enrollment_id))
         .where(MOVED.c.move_id == move.id, further)
     )
+
+
+def _is_called() -> sa.ColumnElement[bool]:
+    """It was put at a step that owes a call and rests there: the call is out, or will be, under this very visit."""
+    called = sa.and_(WebhookCall.enrollment_id == HERE.c.id, WebhookCall.visit == MOVED.c.visit + 1)
+    return sa.and_(MOVED.c.fate == "goes", sa.exists().where(called).correlate(HERE, MOVED))
 
 
 def _restore(session: Session, move: Move) -> None:
@@ -89,6 +96,7 @@ def _restore(session: Session, move: Move) -> None:
             HERE.c.state == "active",
             HERE.c.version_id == move.version_id,
             HERE.c.visit == MOVED.c.visit + sa.case((goes, 1), else_=0),
+            ~_is_called(),
         ),
     )
     due = sa.type_coerce(sa.type_coerce(MOVED.c.due_at, sa.BigInteger) + stood, db.Instant)

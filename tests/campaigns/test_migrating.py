@@ -182,6 +182,20 @@ def test_rule_23_undo_puts_everybody_back_as_they_were(database: Database, choic
         inside.undo()
 
 
+def test_rule_23_undo_is_refused_once_another_system_is_called_because_of_it(database: Database) -> None:
+    inside = Inside(database, count=2)
+    inside.draw(drawn(step("h", "webhook", {"out": "end"}, url="https://example.com/hook"), END))
+    inside.publish({"w": "h"})
+    with database.read() as session:
+        assert undoing.undoable(session, inside.id) is not None
+    tick(database, inside.now)
+    with database.read() as session:
+        assert undoing.undoable(session, inside.id) is None
+    with pytest.raises(undoing.CannotUndo, match="gone on"):
+        inside.undo()
+    assert inside.where() == [("active", "h")] * 2
+
+
 def test_rule_28_undo_brings_back_nobody_who_was_erased_since(database: Database) -> None:
     inside = Inside(database, count=2)
     inside.draw(LOST)
