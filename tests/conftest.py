@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from sqlalchemy.orm import Session
 from app import signing
 from app.db import Base, Database
 from app.engine import versions
+from app.mail import links
 from config import Config
 
 ROOT = Path(__file__).parent.parent
@@ -171,21 +173,43 @@ class Browser(FlaskClient):
         return super().open(*args, **kwargs)
 
 
-@pytest.fixture
-def app(sqlite_database: Database, tmp_path: Path) -> Flask:
-    """The whole web application over an empty SQLite database."""
+def build(database: Database, folder: Path) -> Flask:
+    """A whole web application over this database."""
     from app.factory import create_app
 
     env = {
-        "TRELLIS_DATA": str(tmp_path),
+        "TRELLIS_DATA": str(folder),
         "TRELLIS_SECRET_KEY": SECRET,
-        "TRELLIS_DATABASE_URL": str(sqlite_database.url),
+        "TRELLIS_DATABASE_URL": str(database.url),
     }
-    made = create_app(Config.from_environment(env), sqlite_database)
+    made = create_app(Config.from_environment(env), database)
     made.testing = True
     made.config["PROPAGATE_EXCEPTIONS"] = False
     made.test_client_class = Browser
     return made
+
+
+@pytest.fixture(scope="session")
+def shared_app(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """One application for all tests of a worker: making it takes longer than most of them."""
+    return build(Database(f"sqlite:///{sqlite_template}"), tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def app(shared_app: Flask, sqlite_database: Database, tmp_path: Path) -> Flask:
+    """The whole web application over an empty SQLite database; whoever adds pages to it takes `own_app`."""
+    kept = shared_app.extensions["trellis"]
+    config = replace(kept.config, data=tmp_path, database_url=str(sqlite_database.url))
+    shared_app.extensions["trellis"] = replace(kept, config=config, database=sqlite_database)
+    signing.use(SECRET)
+    links.use(config.base_url)
+    return shared_app
+
+
+@pytest.fixture
+def own_app(sqlite_database: Database, tmp_path: Path) -> Flask:
+    """An application of the test's own, to add pages to."""
+    return build(sqlite_database, tmp_path)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def _note(action: str) -> None:
 
 
 @pytest.fixture
-def app(app: Flask) -> Flask:
+def app(own_app: Flask) -> Flask:
     """The application with a few pages that behave and misbehave."""
 
     def kept() -> str:
@@ -57,12 +57,12 @@ def app(app: Flask) -> Flask:
         return "ok"
 
     for view in (kept, refused, broken, answered, counted, saved):
-        app.add_url_rule(f"/t/{view.__name__}", view.__name__, view, methods=["GET", "POST"])
-    app.add_url_rule("/t/stranger", "stranger", public(lambda: "hello"), methods=["GET", "POST"])
-    app.add_url_rule("/t/hook", "hook", public(web.cross_site(lambda: "hello")), methods=["POST"])
-    app.add_url_rule("/t/framed", "framed", public(web.embeddable(lambda: "hello")))
-    app.add_url_rule("/t/boss", "boss", allow("administrator")(lambda: "hello"), methods=["GET", "POST"])
-    return app
+        own_app.add_url_rule(f"/t/{view.__name__}", view.__name__, view, methods=["GET", "POST"])
+    own_app.add_url_rule("/t/stranger", "stranger", public(lambda: "hello"), methods=["GET", "POST"])
+    own_app.add_url_rule("/t/hook", "hook", public(web.cross_site(lambda: "hello")), methods=["POST"])
+    own_app.add_url_rule("/t/framed", "framed", public(web.embeddable(lambda: "hello")))
+    own_app.add_url_rule("/t/boss", "boss", allow("administrator")(lambda: "hello"), methods=["GET", "POST"])
+    return own_app
 
 
 def actions(database: Database) -> list[str]:
