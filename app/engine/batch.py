@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from app.db import Instant, Json
 from app.engine import occurring
 from app.engine.graph import Step
 from app.engine.retrying import MOST_TRIES, next_try
-from app.segments import ruling
+from app.segments import fields, ruling
 from app.segments.ruletype import RuleContext
 
 rows = sa.Table(
@@ -47,6 +48,10 @@ rows = sa.Table(
     sa.Column("hops", sa.BigInteger, nullable=False),
     prefixes=["TEMPORARY"],
 )
+_SEEN = [
+    rows.c[name] for name in "lead_id enrollment_id visit campaign_id step arrived_at entered_at due_at".split()
+]  # by a step
+_INSIDE = rows.alias("inside")
 COLUMNS = [column.name for column in rows.columns]
 
 
@@ -82,10 +87,20 @@ class Batch:
         self.zone = zone  # the campaign's, for leads whose own is unknown; "": the organisation's
         self.keys = keys  # properties of events that say which of several parallel passages is meant
         self.has_ended = False  # whether somebody's passage may have ended here
+        self.left = 0  # how many have a port by now, or have ended
         self._at_step = sa.and_(
             rows.c.version_id == version_id, rows.c.step == step.id, rows.c.state == "moving", rows.c.port.is_(None)
         )
-        self.here: sa.FromClause = sa.select(rows).where(self._at_step).subquery("here")
+
+    @cached_property
+    def here(self) -> sa.FromClause:
+        """The leads here, as rows."""
+        return sa.select(*_SEEN).where(self._at_step).subquery("here")
+
+    @property
+    def at_step(self) -> sa.ColumnElement[bool]:
+        """The condition over `batch.rows` that a lead is here."""
+        return self._at_step
 
     @property
     def leads(self) -> sa.Table:
@@ -151,6 +166,10 @@ class Batch:
             due_at = next_try(rows.c.tries, self.now)
             self._update(matching, state="resting", tries=rows.c.tries + 1, due_at=due_at, reason=reason)
 
+    def change(self, **values: Any) -> None:
+        """Write several things at once of all leads here, where the others would need a pass for each."""
+        self._update(None, **values)
+
     def forget_ports(self) -> None:
         """Once journalled, those who ended here have no port any more, lest they be journalled again."""
         ended = sa.and_(rows.c.version_id == self.version_id, rows.c.step == self.step.id, rows.c.state != "moving")
@@ -158,7 +177,9 @@ class Batch:
 
     def _update(self, where: sa.ColumnElement[bool] | None, **values: Any) -> None:
         condition = self._at_step if where is None else sa.and_(self._at_step, where)
-        self.session.execute(sa.update(rows).where(condition).values(**values))
+        result = self.session.execute(sa.update(rows).where(condition).values(**values))
+        if "port" in values:
+            self.left += result.rowcount  # type: ignore[attr-defined]
 
     def matching(self, rule: dict[str, Any]) -> sa.ColumnElement[bool]:
         """The condition, for `leave`, that a lead here matches a rule now."""
@@ -166,8 +187,7 @@ class Batch:
 
     def whose(self, condition: Callable[[RuleContext], sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
         """The condition, for `leave`, that something over `ctx.leads` is true of a lead here."""
-        inside = rows.alias("inside")
-        leads = db.table("leads")
+        inside, leads = _INSIDE, db.table("leads")
         ctx = self.context(inside)
         found = (
             sa.select(inside.c.enrollment_id)
@@ -204,8 +224,13 @@ class Batch:
             since={"arrival": within.c.arrived_at, "entry": within.c.entered_at},
             enrollment_id=within.c.enrollment_id,
             among=self.lead_ids,
-            about=occurring.of_passage(self.keys, _key(within)),
+            about=occurring.of_passage(self.keys, _key(within)) if self.keys else None,
+            fields=self._fields,
         )
+
+    @cached_property
+    def _fields(self) -> dict[str, str]:
+        return fields.types(self.session)
 
     def about(self, events: sa.FromClause) -> sa.ColumnElement[bool]:
         """Whether an event is about the passage in `batch.rows`: the same order, the same deal (SEMANTICS 13)."""

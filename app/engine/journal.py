@@ -11,18 +11,17 @@ from app.db import Instant
 from app.engine.batch import rows
 from app.engine.models import Decision
 
+_NAMES = ["enrollment_id", "visit", "version_id", "step", "port", "arrived_at", "at", "why"]
+_LEFT = sa.insert(Decision.__table__).from_select(
+    _NAMES,
+    sa.select(*(rows.c[name] if name != "at" else sa.bindparam("at", type_=Instant()) for name in _NAMES)).where(
+        rows.c.version_id == sa.bindparam("of_version"),
+        rows.c.step == sa.bindparam("of_step"),
+        rows.c.port.is_not(None),
+    ),
+)  # built once: it is the same for every step
+
 
 def write(session: Session, version_id: int, step_id: str, now: datetime) -> None:
     """Journal every lead of the batch that has just left a port of this step, or ended at it."""
-    chosen = sa.select(
-        rows.c.enrollment_id,
-        rows.c.visit,
-        rows.c.version_id,
-        rows.c.step,
-        rows.c.port,
-        rows.c.arrived_at,
-        sa.literal(now, Instant()),
-        rows.c.why,
-    ).where(rows.c.version_id == version_id, rows.c.step == step_id, rows.c.port.is_not(None))
-    names = ["enrollment_id", "visit", "version_id", "step", "port", "arrived_at", "at", "why"]
-    session.execute(sa.insert(Decision).from_select(names, chosen))
+    session.execute(_LEFT, {"at": now, "of_version": version_id, "of_step": step_id})

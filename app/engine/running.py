@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,7 +34,7 @@ def run(session: Session, *, now: datetime) -> int:
         count += _run_version(session, versions.get(session, version_id), now)
 
     while found := session.execute(sa.select(rows.c.version_id, rows.c.campaign_id).where(_moving).limit(1)).first():
-        if not isolating.attempt(session, found.campaign_id, partial(work, found.version_id), now=now):
+        if not isolating.attempt(session, found.campaign_id, functools.partial(work, found.version_id), now=now):
             session.execute(sa.delete(rows).where(rows.c.version_id == found.version_id))  # they stay where they were
     return count
 
@@ -61,51 +61,92 @@ def _run_step(session: Session, version: Published, step: Step, now: datetime) -
         zone=zone_name,
         keys=version.flow.keys,
     )
-    if step.type.due is not None:
-        derive_due(batch, version.flow)
-    if step.type.owes:
-        goals.hold(batch, version.flow)
-    if step.type.run is not None:
-        step.type.run(batch, step.settings)
-    elif step.type.waits:
-        batch.leave(where=rows.c.due_at <= now)
+    if step.type.waits and step.type.run is None:
+        if _rests(batch, version.flow):
+            return
     else:
-        batch.leave()
-    journal.write(session, version.id, step.id, now)
+        _act(batch, version.flow)
+    if batch.left:
+        journal.write(session, version.id, step.id, now)
     if batch.has_ended:
         batch.forget_ports()
     _move_on(session, version, step, now)
 
 
+def _act(batch: Batch, flow: Flow) -> None:
+    step = batch.step
+    if step.type.due is not None:
+        derive_due(batch, flow)
+    if step.type.owes:
+        goals.hold(batch, flow)
+    if step.type.run is not None:
+        step.type.run(batch, step.settings)
+    else:
+        batch.leave()
+
+
+def _rests(batch: Batch, flow: Flow) -> bool:
+    """Let those leave whose wait is over; whether the wait of nobody is, so that all rest. One pass if all came together."""
+    asked = _asked(batch, flow)
+    known = _ends(batch, asked)
+    if len(known) != 1:
+        _write_due(batch, known, asked)
+        batch.leave(where=rows.c.due_at <= batch.now)
+        return False
+    due_at = known[0][4]
+    stood = _stood(batch.step, sa.literal(due_at, Instant()))
+    if due_at is None or due_at > batch.now:
+        batch.change(due_at=stood, state="resting")
+        return True
+    batch.change(due_at=stood, port=sa.case((stood <= batch.now, "out")))
+    return False
+
+
 def derive_due(batch: Batch, flow: Flow) -> None:
     """Compute when each wait ends from its arrival (SEMANTICS 1): once for each distinct arrival, whatever the number of leads."""
+    asked = _asked(batch, flow)
+    _write_due(batch, _ends(batch, asked), asked)
+
+
+def _asked(batch: Batch, flow: Flow) -> sa.Select[Any]:
+    """What the end of each one's wait goes by."""
     step, leads = batch.step, db.table("leads")
-    assert step.type.due is not None
     value = step.type.value(step.settings, leads) if step.type.value else sa.null()
     of_lead = sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, flow.spec.zone or _house_zone())
     drawn = chance.draw(leads.c.id, batch.campaign_key, step.id) if step.type.draws else sa.literal(0)
-    arrivals = sa.select(
-        batch.here.c.enrollment_id,
-        batch.here.c.arrived_at,
-        of_lead.label("zone"),
-        sa.cast(value, sa.Text).label("value"),
-        drawn.label("draw"),
-    ).select_from(batch.here.join(leads, leads.c.id == batch.here.c.lead_id))
-    asked = arrivals.subquery()
-    found = batch.session.execute(sa.select(asked.c.arrived_at, asked.c.zone, asked.c.value, asked.c.draw).distinct())
-    known = [(a, z, v, d, step.type.due(step.settings, Arrival(a, zone(z), v, d))) for a, z, v, d in found]
+    by = (of_lead.label("zone"), sa.cast(value, sa.Text).label("value"), drawn.label("draw"))
+    arrivals = sa.select(rows.c.arrived_at, *by).join_from(rows, leads, leads.c.id == rows.c.lead_id)
+    return arrivals.where(batch.at_step)
+
+
+def _ends(batch: Batch, asked: sa.Select[Any]) -> Sequence[Sequence[Any]]:
+    """Each kind of arrival there is, with when the wait ends."""
+    step = batch.step
+    assert step.type.due is not None
+    found = batch.session.execute(asked.distinct())
+    return [(a, z, v, d, step.type.due(step.settings, Arrival(a, zone(z), v, d))) for a, z, v, d in found]
+
+
+def _stood(step: Step, derived: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Later by as long as the clock stood still."""
+    if not step.type.freezes:
+        return derived
+    return sa.type_coerce(sa.cast(derived, sa.BigInteger) + rows.c.held, Instant)
+
+
+def _write_due(batch: Batch, known: Sequence[Sequence[Any]], arrivals: sa.Select[Any]) -> None:
+    step = batch.step
     change = sa.update(rows).where(rows.c.version_id == batch.version_id, rows.c.step == step.id, _moving)
     if len(known) == 1:
         derived: sa.ColumnElement[Any] = sa.literal(known[0][4], Instant())
     else:
-        ends = _looked_up(known, asked)
+        ends = _looked_up(known, arrivals.add_columns(rows.c.enrollment_id).subquery())
         own = ends.c.enrollment_id == rows.c.enrollment_id
         if batch.session.get_bind().dialect.name == "postgresql":  # joins; SQLite makes an index for each question
             derived, change = ends.c.due_at, change.where(own)
         else:
             derived = sa.select(ends.c.due_at).where(own).correlate(rows).scalar_subquery()
-    stood = sa.type_coerce(sa.cast(derived, sa.BigInteger) + rows.c.held, Instant)
-    batch.session.execute(change.values(due_at=stood if step.type.freezes else derived))
+    batch.session.execute(change.values(due_at=_stood(step, derived)))
 
 
 def _looked_up(known: Sequence[Sequence[Any]], asked: sa.Subquery) -> sa.CTE:
@@ -132,18 +173,24 @@ def _house_zone() -> sa.ScalarSelect[Any]:
 
 def _move_on(session: Session, version: Published, step: Step, now: datetime) -> None:
     """Put each lead that left a port at the next step, and let those that stay rest: one pass over the batch."""
+    targets = tuple(_targets(version.flow, step).items())
+    session.execute(_onward(targets), {"at": now, "of_version": version.id, "of_step": step.id})
+
+
+@functools.lru_cache(maxsize=1024)
+def _onward(targets: tuple[tuple[str, str], ...]) -> sa.Update:
+    """The statement that does it, which is the same for all steps that lead to the same; building it takes longer than running it."""
     stays = rows.c.port.is_(None)
     hops = rows.c.hops + sa.case((stays, 0), else_=1)
     key = rows.c.port + sa.case((rows.c.skips, "+"), else_="")
-    targets = _targets(version.flow, step)
-    onward = sa.case(targets, value=key, else_=rows.c.step) if targets else rows.c.step
-    session.execute(
+    onward = sa.case(dict(targets), value=key, else_=rows.c.step) if targets else rows.c.step
+    return (
         sa.update(rows)
-        .where(rows.c.version_id == version.id, rows.c.step == step.id, _moving)
+        .where(rows.c.version_id == sa.bindparam("of_version"), rows.c.step == sa.bindparam("of_step"), _moving)
         .values(
             step=sa.case((stays, rows.c.step), else_=onward),
             visit=rows.c.visit + sa.case((stays, 0), else_=1),
-            arrived_at=sa.case((stays, rows.c.arrived_at), else_=sa.literal(now, Instant())),
+            arrived_at=sa.case((stays, rows.c.arrived_at), else_=sa.bindparam("at", type_=Instant())),
             due_at=sa.case((stays, rows.c.due_at), else_=sa.null()),
             held=sa.case((stays, rows.c.held), else_=0),
             tries=sa.case((stays, rows.c.tries), else_=0),

@@ -13,7 +13,7 @@ from app.db import Database
 from app.engine import belated, claiming, drifting, isolating, leaving, observing, running, timing
 from app.engine.batch import prepare
 
-BATCH = 5_000  # leads or events in one transaction; locks stay short on SQLite, statements stay few
+BATCH = 10_000  # leads or events in one transaction; locks stay short on SQLite, statements stay few
 ROUNDS = 20  # of "observe, then move" in one tick, since what leads do in a flow is an event too
 
 Confirm = Callable[[Session], Collection[int] | None]  # the buckets a transaction may move; None: all of them

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import db
+from app.db import Instant
 from app.engine import occurring
 from app.engine.batch import Batch, rows
 from app.engine.steptype import NEVER, Arrival, Port, StepType
@@ -59,6 +60,18 @@ class WaitForEvent(Settings):
         str, Field(pattern="^(hours|days)$"), Widget("Unit", "choice", choices=(("hours", "hours"), ("days", "days")))
     ] = "days"
     forever: Annotated[bool, Widget("Wait for ever", "switch", hint="Leads who never do it stay here.")] = False
+
+
+decisive = sa.Table(  # for each lead of the batch that has one
+    "decisive",
+    sa.MetaData(),
+    sa.Column(
+        "enrollment_id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("place", sa.BigInteger, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    prefixes=["TEMPORARY"],
+)
 
 
 def check(settings: WaitForEvent) -> list[Complaint]:
@@ -112,35 +125,57 @@ def _awaited(settings: WaitForEvent, events: sa.FromClause) -> list[tuple[str, s
 
 
 def run(batch: Batch, settings: WaitForEvent) -> None:
-    events = lead_events().subquery("awaited")
-    awaited = _awaited(settings, events)
-    place = sa.case(*((condition, number) for number, (_, condition) in enumerate(awaited)))
-    order = (events.c.at, place) if settings.choose == "first" else (place, events.c.at)
-    happened = sa.and_(*_happened(batch, settings, events))
-
-    def decisive(value: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
-        found = sa.select(value).where(happened).order_by(*order, events.c.id).limit(1)
-        return found.correlate(rows).scalar_subquery()
-
-    why = db.json_object("note", "happened", "at", decisive(events.c.at))
+    """Find for each lead what decides, once, and let it go that way; when the time is over the others go by "timeout"."""
+    batch.session.execute(sa.schema.CreateTable(decisive, if_not_exists=True))
+    batch.session.execute(sa.delete(decisive))
+    found = _found(batch, settings).subquery("found")
+    first = sa.select(found.c.enrollment_id, found.c.place, found.c.at).where(found.c.rank == 1)
+    batch.session.execute(sa.insert(decisive).from_select(["enrollment_id", "place", "at"], first))
+    at = sa.select(decisive.c.at).where(decisive.c.enrollment_id == rows.c.enrollment_id).correlate(rows)
+    why = db.json_object("note", "happened", "at", at.scalar_subquery())
     is_time = sa.true() if settings.choose == "first" else rows.c.due_at <= batch.now
-    for number, (port, _) in enumerate(awaited):
-        batch.leave(port, where=sa.and_(is_time, decisive(place) == number), why=why)
+    for number, port in enumerate(["happened", *(other.port for other in settings.others)]):
+        went = sa.select(decisive.c.enrollment_id).where(decisive.c.place == number)
+        batch.leave(port, where=sa.and_(is_time, rows.c.enrollment_id.in_(went)), why=why)
     batch.leave("timeout", where=rows.c.due_at <= batch.now)
 
 
-def _happened(batch: Batch, settings: WaitForEvent, events: sa.FromClause) -> list[sa.ColumnElement[bool]]:
-    """Which events count for each lead here: in time by their own clock, however late we learnt of them."""
-    found = [events.c.lead_id == rows.c.lead_id, _any(settings, events), events.c.at <= batch.now, batch.about(events)]
-    found.append(sa.or_(rows.c.due_at.is_(None), events.c.at <= rows.c.due_at))
-    if settings.look_back == "mail":
-        sent = lead_events().subquery("sent")
-        of_mail = sa.and_(sent.c.kind == "email_sent", sent.c.subject == settings.after, sent.c.at <= batch.now)
-        since = sa.select(sa.func.max(sent.c.at)).where(sent.c.lead_id == rows.c.lead_id, of_mail)
-        found.append(events.c.at >= since.correlate(rows).scalar_subquery())
-    elif settings.look_back != "ever":  # what let the lead in, or came with its arrival, is no answer to it
-        found.append(events.c.at > (rows.c.arrived_at if settings.look_back == "arrival" else rows.c.entered_at))
-    return found
+def _found(batch: Batch, settings: WaitForEvent) -> sa.Select[Any]:
+    """What counts for each lead here, ranked: in time by its own clock, however late we learnt of it."""
+    near = _near(batch, settings)
+    awaited = _awaited(settings, near)
+    place = sa.case(*((condition, number) for number, (_, condition) in enumerate(awaited)))
+    order = (near.c.at, place) if settings.choose == "first" else (place, near.c.at)
+    rank = sa.func.row_number().over(partition_by=near.c.enrollment_id, order_by=(*order, near.c.id))
+    in_time = sa.or_(rows.c.due_at.is_(None), near.c.at <= rows.c.due_at)
+    found = (
+        sa.select(near.c.enrollment_id, near.c.at, place.label("place"), rank.label("rank"))
+        .join(rows, rows.c.enrollment_id == near.c.enrollment_id)
+        .where(_any(settings, near), batch.about(near), in_time)
+    )
+    if settings.look_back != "mail":
+        return found
+    of_mail = sa.and_(near.c.kind == "email_sent", near.c.subject == settings.after)
+    last = sa.select(near.c.enrollment_id, sa.func.max(near.c.at).label("at")).where(of_mail)
+    sent = last.group_by(near.c.enrollment_id).subquery("sent")
+    return found.join(sent, sent.c.enrollment_id == near.c.enrollment_id).where(near.c.at >= sent.c.at)
+
+
+def _near(batch: Batch, settings: WaitForEvent) -> sa.CTE:
+    """All that the leads here have done since it counts, whatever it is.
+
+    Written out first, from the leads to their events: asked for the kind at once, a database that knows little of its own
+    tables reads every event of that kind, for each lead.
+    """
+    events = lead_events().subquery("events_of_leads")
+    near = (
+        sa.select(rows.c.enrollment_id, *(events.c[n] for n in ("id", "kind", "subject", "at", "agent", "props")))
+        .join(events, events.c.lead_id == rows.c.lead_id)
+        .where(batch.at_step, events.c.at <= batch.now)
+    )
+    if settings.look_back in {"arrival", "entry"}:  # what let the lead in, or came with its arrival, is no answer to it
+        near = near.where(events.c.at > (rows.c.arrived_at if settings.look_back == "arrival" else rows.c.entered_at))
+    return near.cte("near").prefix_with("MATERIALIZED")
 
 
 def ports(settings: WaitForEvent) -> tuple[Port, ...]:
