@@ -16,6 +16,7 @@ from app.engine.models import Decision, Enrollment
 from app.engine.steptype import Port, StepType
 from app.engine.ticking import tick
 from app.kinds import Settings
+from app.leads import erasing
 from tests import factories
 from tests.conftest import NOW
 from tests.engine.steps.world import passing, states
@@ -157,3 +158,15 @@ def test_rule_16_a_person_lets_all_try_again_but_nobody_twice_in_one_campaign(
         visits = sa.select(Decision.visit, Decision.port).join(Enrollment, Enrollment.id == Decision.enrollment_id)
         first = session.execute(visits.where(Enrollment.lead_id == ids[0]).order_by(Decision.visit)).all()
         assert [tuple(row) for row in first] == [(1, "end"), (2, "out"), (3, "out"), (4, "end")]
+
+
+def test_rule_28_nobody_tries_again_with_a_person_who_was_erased(database: Database, breaking: Breaking) -> None:
+    ids = leads(database)
+    breaking.broken = set(ids)
+    enter(database, ids)
+    while waiting := due(database):
+        tick(database, waiting[0])
+    with database.write() as session:
+        erasing.erase(session, ids[0], at=NOW)
+        assert retrying.retry(session, sa.true(), now=NOW) == 1
+    assert [state for state, _ in states(database)] == ["exited", "active"]
