@@ -88,17 +88,12 @@ def _restore(session: Session, move: Move) -> None:
 
     If their clock stood still since, it did so there, too.
     """
-    goes, exits = MOVED.c.fate == "goes", MOVED.c.fate == "exits"
+    goes = MOVED.c.fate == "goes"
     stood = sa.case((goes, HERE.c.held), else_=HERE.c.held - MOVED.c.held)
-    as_put = sa.or_(
-        sa.and_(exits, HERE.c.state == "exited", HERE.c.visit == MOVED.c.visit, _may_come_back()),
-        sa.and_(
-            HERE.c.state == "active",
-            HERE.c.version_id == move.version_id,
-            HERE.c.visit == MOVED.c.visit + sa.case((goes, 1), else_=0),
-            ~_is_called(),
-        ),
-    )
+    taken_out = sa.and_(HERE.c.state == "exited", HERE.c.finished_at == move.at, _may_come_back())
+    inside = sa.and_(HERE.c.state == "active", HERE.c.version_id == move.version_id)
+    visit = MOVED.c.visit + sa.case((goes, 1), else_=0)
+    as_put = sa.and_(sa.or_(taken_out, inside), HERE.c.visit == visit, ~_is_called())
     due = sa.type_coerce(sa.type_coerce(MOVED.c.due_at, sa.BigInteger) + stood, db.Instant)
     values: dict[str, Any] = {
         "version_id": MOVED.c.version_id,
@@ -134,20 +129,19 @@ def _may_come_back() -> sa.ColumnElement[bool]:
 def _come_back(session: Session, campaign_id: int, move: Move, at: datetime) -> None:
     """The journal forgets the going that is undone; the event log, which only grows, says that those taken out are back."""
     is_back = sa.and_(HERE.c.state == "active", HERE.c.version_id == MOVED.c.version_id, HERE.c.visit == MOVED.c.visit)
+    undone = sa.and_(DECIDED.c.at == move.at, DECIDED.c.visit >= MOVED.c.visit, MOVED.c.move_id == move.id, is_back)
     gone = (
-        sa.select(MOVED.c.enrollment_id, MOVED.c.visit)
-        .join(HERE, HERE.c.id == MOVED.c.enrollment_id)
-        .where(MOVED.c.move_id == move.id, MOVED.c.fate.in_(["goes", "exits"]), is_back)
+        sa.select(DECIDED.c.enrollment_id, DECIDED.c.visit, DECIDED.c.port, HERE.c.lead_id)
+        .join(MOVED, MOVED.c.enrollment_id == DECIDED.c.enrollment_id)
+        .join(HERE, HERE.c.id == DECIDED.c.enrollment_id)
+        .where(undone)
+        .subquery()
     )
-    pair = sa.tuple_(DECIDED.c.enrollment_id, DECIDED.c.visit)
-    session.execute(sa.delete(DECIDED).where(pair.in_(gone), DECIDED.c.at == move.at))
-    back = (
-        sa.select(HERE.c.lead_id)
-        .join(MOVED, MOVED.c.enrollment_id == HERE.c.id)
-        .where(MOVED.c.move_id == move.id, MOVED.c.fate == "exits", HERE.c.state == "active")
-    )
+    back = sa.select(gone.c.lead_id).where(gone.c.port == "end")
     key = session.scalar(sa.select(Campaign.key).where(Campaign.id == campaign_id)) or ""
     props = {"reason": "the publication was undone"}
     recording.record_for(
         session, back.subquery(), kind="campaign_entered", subject=key, at=at, props=props, campaign_id=campaign_id
     )
+    pair = sa.tuple_(DECIDED.c.enrollment_id, DECIDED.c.visit)
+    session.execute(sa.delete(DECIDED).where(pair.in_(sa.select(gone.c.enrollment_id, gone.c.visit))))

@@ -182,6 +182,23 @@ def test_rule_23_undo_puts_everybody_back_as_they_were(database: Database, choic
         inside.undo()
 
 
+def test_rule_23_undo_brings_back_whom_a_new_exit_took_out(database: Database) -> None:
+    inside = Inside(database, count=2)
+    with database.write() as session:
+        tagging.add(session, sa.select(Lead.id).where(Lead.id == inside.leads[0]), "hot", at=inside.now - MINUTE)
+    tick(database, inside.now)
+    before = inside.rows()
+    inside.draw({**FLOW, "exits": [{"rule": {"rule": "tag", "tag": "hot"}, "reason": "is hot"}]})
+    inside.publish({})
+    assert inside.all(Enrollment.state) == ["exited", "active"]
+
+    inside.undo()
+
+    assert inside.rows() == before
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Decision)) == 0
+
+
 def test_rule_23_undo_is_refused_once_another_system_is_called_because_of_it(database: Database) -> None:
     inside = Inside(database, count=2)
     inside.draw(drawn(step("h", "webhook", {"out": "end"}, url="https://example.com/hook"), END))
