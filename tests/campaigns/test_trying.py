@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from app.campaigns import drafting, reactions, trying
+from app.campaigns import drafting, hurrying, reactions, trying
 from app.campaigns.hurrying import Nobody
 from app.campaigns.reactions import BadReaction
 from app.campaigns.retelling import Told
@@ -29,6 +29,12 @@ from tests.conftest import NOW
 BASE = "https://trellis.example.com"
 DAY = timedelta(days=1)
 CLICKED = {"rule": "clicked", "mail": "welcome", "times": 1}
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not end a test's try early."""
+    monkeypatch.setattr(hurrying, "MOST_SECONDS", 600.0)
 
 
 def branching() -> dict[str, Any]:
@@ -161,6 +167,13 @@ def test_waiting_for_ever_and_very_long_ends_in_a_sentence(database: Database) -
     told = tried(database, wanted)
     assert (told.state, told.end) == ("active", "Stopped after 400 days: the next thing is due on 2027-10-23.")
     assert [stop.is_waiting for stop in told.path if stop.step] == [False, True]
+
+
+def test_it_ends_when_its_time_is_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with database.write() as session:
+        wanted = prepared(session)
+    monkeypatch.setattr(hurrying, "MOST_SECONDS", 0.0)
+    assert tried(database, wanted).end == "Stopped after 0 seconds of work; it would go on."
 
 
 def test_a_draft_with_problems_is_refused_with_its_first(database: Database) -> None:
