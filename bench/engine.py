@@ -1,7 +1,9 @@
-"""BARS S1, S4, S5: one engine tick against the bare set-based SQL that writes the same rows, and against its own size."""
+"""BARS S1, S4, S5, S6: one engine tick against the bare set-based SQL that writes the same rows, and against its own size."""
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
 import shutil
 from pathlib import Path
 
@@ -124,8 +126,31 @@ def idle(folder: Path, small: int, large: int) -> None:
     )
 
 
+def memory(folder: Path, small: int, large: int) -> None:
+    """S6: the most memory a process needs that ticks once with many due, against few."""
+    peaks = {}
+    for due in (small, large):
+        database = fresh(template(folder, due, due), "many")
+        url = database.url.render_as_string()
+        database.dispose()
+        with multiprocessing.get_context("spawn").Pool(1) as alone:
+            peaks[due] = alone.apply(peak, (url, due))
+    figures = {f"peak_{due}_kb": value for due, value in peaks.items()}
+    measuring.say("S6 peak memory of a tick with many due against few", peaks[large] / peaks[small], **figures)
+
+
+def peak(url: str, due: int) -> int:
+    """Tick once; the peak of this process."""
+    database = Database(url)
+    tick(database, NOW)
+    same(database, due)
+    database.dispose()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 if __name__ == "__main__":
     full = measuring.arguments(__doc__ or "").full
     with measuring.folder() as place:
         limit(place, *((1_000_000, 100_000) if full else (200_000, 20_000)))
         idle(place, *((1_000_000, 5_000_000) if full else (100_000, 500_000)))
+        memory(place, 10_000, 1_000_000 if full else 100_000)
