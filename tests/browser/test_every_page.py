@@ -17,7 +17,7 @@ from app.accounts.models import User
 from app.accounts.tokens import create as create_token
 from app.capture.models import Form, LandingPage, Submission
 from app.demo import filling
-from app.engine.models import Campaign, Version
+from app.engine.models import Campaign, Enrollment, Version
 from app.leads import importing, planning
 from app.leads.models import Company, Import, Lead
 from app.leads.planning import Options
@@ -105,6 +105,7 @@ def holes(copy: Copy) -> dict[str, Any]:
         sa.select(Message.id).where(Message.purpose == "marketing", Message.state == "sent").order_by(Message.id.desc())
     )
     campaign = one(sa.select(Campaign).where(Campaign.state == "live").order_by(Campaign.id))
+    inside = sa.select(Enrollment.lead_id).where(Enrollment.campaign_id == campaign.id, Enrollment.state == "active")
     mail = sa.select(Mail.id).where(Mail.version_id.is_not(None)).order_by(Mail.id)
     return {
         "lead_id": one(busiest) or one(sa.select(Lead.id)),
@@ -117,6 +118,7 @@ def holes(copy: Copy) -> dict[str, Any]:
         "import_id": one(sa.select(Import.id)),
         "segment_id": one(sa.select(Segment.id)),
         "mail_id": one(mail),
+        "campaigns.steering_form/lead_id": one(inside),
         "number": 1,
         "handoff_id": one(sa.select(Handoff.id).order_by(Handoff.id.desc())),
         "user_id": one(sa.select(User.id).order_by(User.id.desc())),
