@@ -410,7 +410,8 @@ class World:
         opens = time.fromisoformat(settings.get("from_time", "09:00"))
         if mode == "window":
             closes = time.fromisoformat(settings["to_time"]) if settings.get("to_time") else None
-            due = _window(arrived, zone, settings.get("weekdays", [0, 1, 2, 3, 4]), opens, closes)
+            start = arrived if closes else arrived + timedelta(microseconds=1)  # the next such hour, not this one again
+            due = _window(start, zone, settings.get("weekdays", [0, 1, 2, 3, 4]), opens, closes)
             return "out" if due <= now else None
         if mode == "date":
             due = _instant(datetime.combine(date.fromisoformat(settings["on_date"]), opens), zone)

@@ -237,3 +237,15 @@ def test_rule_9_a_branch_is_decided_once_on_arrival(database: Database) -> None:
     world.settle(NOW + HOUR)
     assert world.ports(world.leads[0]) == [("s1", "else")]
     assert world.where() == [("active", "s2")]
+
+
+def test_rule_5_a_weekly_round_goes_once_a_week_though_a_tick_falls_on_the_very_hour(database: Database) -> None:
+    until = {"kind": "wait_until", "settings": {"weekdays": [0], "from_time": "09:00"}}
+    again = {"kind": "add_tag", "settings": {"tag": "weekly"}, "next": {"out": "s1"}}
+    world = World(database, factories.flow(until, again), count=1, zone="UTC")
+    world.enter()
+    for weeks in (1, 2):
+        world.settle(NOW + weeks * 7 * DAY)
+    assert world.due() == [NOW + 21 * DAY]
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).where(Decision.step == "s2")) == 2

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
+from app.db import MICROSECOND
 from app.engine.batch import Batch, rows
 from app.engine.steptype import Arrival, Port, StepType
 from app.kinds import Complaint, Settings, Widget
@@ -128,8 +129,10 @@ def value(settings: WaitUntil, leads: sa.FromClause) -> sa.ColumnElement[Any]:
 
 def due(settings: WaitUntil, arrival: Arrival) -> datetime | None:
     if settings.mode == "window":
+        # an hour without an end is the next such hour: whoever leaves it and comes back at once waits for the next
+        start = arrival.arrived_at if settings.to_time else arrival.arrived_at + MICROSECOND
         times = (settings.weekdays, settings.from_time, settings.to_time)
-        return next_window(arrival.arrived_at, arrival.zone, *times, _holidays(settings, arrival))
+        return next_window(start, arrival.zone, *times, _holidays(settings, arrival))
     if settings.mode == "date":
         assert settings.on_date is not None
         return _on(settings.on_date, settings.from_time, arrival)
