@@ -144,9 +144,13 @@ def _write_due(batch: Batch, known: Sequence[Sequence[Any]], arrivals: sa.Select
         own = ends.c.enrollment_id == rows.c.enrollment_id
         if batch.session.get_bind().dialect.name == "postgresql":  # joins; SQLite makes an index for each question
             derived, change = ends.c.due_at, change.where(own)
+            # it takes the list for a hundred rows whatever its length, and would compare each lead with each
+            batch.session.execute(sa.text("SET LOCAL enable_nestloop = off"))
         else:
             derived = sa.select(ends.c.due_at).where(own).correlate(rows).scalar_subquery()
     batch.session.execute(change.values(due_at=_stood(step, derived)))
+    if batch.session.get_bind().dialect.name == "postgresql":
+        batch.session.execute(sa.text("SET LOCAL enable_nestloop = on"))
 
 
 def _looked_up(known: Sequence[Sequence[Any]], asked: sa.Subquery) -> sa.CTE:

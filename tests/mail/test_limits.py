@@ -87,7 +87,7 @@ class House:
             query = sa.select(Campaign.key, Message.state, Message.reason).join(
                 Campaign, Campaign.id == Message.campaign_id
             )
-            for key, state, reason in session.execute(query.order_by(Message.id)):
+            for key, state, reason in session.execute(query.order_by(Message.campaign_id, Message.lead_id, Message.id)):
                 found.setdefault(key, []).append((state, reason))
         return found
 

@@ -58,6 +58,8 @@ def _run(session: Session, kind: str, ids: list[int]) -> list[str]:
     matching = sa.select(given.c.id.label("lead_id"), sa.literal(NOW, Enrollment.entered_at.type).label("at"))
     enter(session, version, matching.add_columns(sa.literal("test").label("occasion")).subquery(), now=NOW)
     session.flush()
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.text("ANALYZE enrollments"))  # as the server does by itself before long
     prepare(session)
     claiming.claim(session, now=NOW, limit=10_000)
     seen: list[str] = []
