@@ -30,6 +30,7 @@ SHARED: dict[str, str] = {
     "kinds": "how a kind of step, trigger, rule or transport declares itself",
     "signing": "unforgeable names for what leaves the house, and the keyed hash of an address",
     "zones": "calendar arithmetic in a lead's own time zone",
+    "destinations": "where a call to another server may go",
     "calling_out": "the one guarded way out to other servers over HTTP",
 }
 

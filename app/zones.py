@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import sqlalchemy as sa
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @lru_cache(maxsize=1024)
@@ -15,6 +20,11 @@ def zone(name: str | None) -> ZoneInfo:
         return ZoneInfo(name or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
         return ZoneInfo("UTC")
+
+
+def of_lead(leads: sa.FromClause, *otherwise: Any) -> sa.ColumnElement[Any]:
+    """Where each lead lives, as SQL: its own zone, else the one inferred, else the first known of `otherwise` (SEMANTICS 3)."""
+    return sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, *otherwise)
 
 
 def instant(local: datetime, tz: ZoneInfo) -> datetime:

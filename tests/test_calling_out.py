@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from app.calling_out import MOST_BYTES, Answer, Caller, Refused, Unreachable, may_be_called
+from app.calling_out import MOST_BYTES, Answer, Caller, Unreachable
+from app.destinations import Refused, may_be_called
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 

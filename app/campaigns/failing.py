@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.engine import retrying, steering
 from app.engine.models import Enrollment, Version
+from app.engine.retrying import OTHER
 from app.leads.models import Lead
 
 HERE = Enrollment.__table__
@@ -85,9 +86,4 @@ def give_up(session: Session, campaign_id: int, *, step: str = "", at: datetime)
 
 def _is_free() -> sa.ColumnElement[bool]:
     """Nobody is in one campaign twice for the same thing: not while another passage runs, and of several the newest."""
-    other = HERE.alias("other")
-    same = sa.and_(
-        other.c.campaign_id == HERE.c.campaign_id, other.c.lead_id == HERE.c.lead_id, other.c.key == HERE.c.key
-    )
-    newer = sa.and_(other.c.state == "failed", other.c.id > HERE.c.id)
-    return ~sa.exists().where(same, sa.or_(other.c.state == "active", newer))
+    return ~retrying.has_another(sa.and_(OTHER.c.state == "failed", OTHER.c.id > HERE.c.id))

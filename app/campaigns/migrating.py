@@ -1,98 +1,26 @@
-"""What a new version means for the leads inside: who stays, who waits longer or shorter, whose step is gone (SEMANTICS 23).
+"""Brings the leads inside into a new version, one transaction, as the plan says that was shown before (SEMANTICS 23).
 
 The plan is made by the very statements that carry it out, on the batch, which is a temporary table: its figures are real.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import db
+from app.campaigns import planning
 from app.campaigns.models import Move, Moved
-from app.db import Instant
-from app.engine import claiming, goals, graph, leaving, locking, running, versions
+from app.campaigns.planning import EXIT, FATES, LOST, RETIMED, STAY, Line, Plan
+from app.engine import claiming, goals, graph, journal, leaving, locking, running, versions
 from app.engine.batch import Batch, prepare, rows
 from app.engine.graph import Flow, Step
-from app.engine.models import Campaign, Decision, Enrollment, Version
-from app.segments import ruling
-from app.segments.ruletype import Names
-
-EXIT, STAY = "exit", "stay"
-STAYS, RETIMED, LOST = "stays", "retimed", "lost"
-FATES = {EXIT: "exits"}
-UNITS = ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
-
-
-class BadChoice(ValueError):
-    """A choice for a step that cannot be carried out, in one sentence."""
-
-
-@dataclass(slots=True)
-class Line:
-    """The leads at one step of one version, and what becomes of them."""
-
-    version: int  # its number
-    version_id: int
-    step: str
-    title: str
-    leads: int
-    fate: str  # stays | retimed | lost
-    choice: str = ""  # of a lost step: a step to go to, exit, or stay
-    longer: int = 0
-    shorter: int = 0
-    released: int = 0
-    by: timedelta = timedelta()  # the change most of them see
-
-    @property
-    def sentence(self) -> str:
-        if self.fate == STAYS:
-            return f"{self.leads} stay."
-        if self.fate == LOST:
-            return f"{self.leads} lose their step."
-        least = _span(abs(self.by))
-        parts = [(self.longer, f"wait {least} longer"), (self.shorter, f"wait {least} less")]
-        if self.longer and self.shorter:
-            parts = [(self.longer, "wait longer"), (self.shorter, "wait less")]
-        parts += [(self.released, "are released now" if self.released != 1 else "is released now")]
-        parts += [(self.leads - self.longer - self.shorter - self.released, "wait as long as before")]
-        return ", ".join(f"{count} {words}" for count, words in parts if count) + "."
-
-
-@dataclass(slots=True)
-class Plan:
-    """What a publication would do now."""
-
-    lines: list[Line] = field(default_factory=list)
-    places: dict[str, str] = field(default_factory=dict)  # the steps of the new flow that a lost one may lead to
-    key: str = ""  # the campaign's, by which chance is drawn
-
-    @property
-    def leads(self) -> int:
-        return sum(line.leads for line in self.lines)
-
-    def count(self, fate: str) -> int:
-        return sum(line.leads for line in self.lines if line.fate == fate)
-
-    @property
-    def lost(self) -> list[Line]:
-        """One line for each step that is gone, whatever the number of versions."""
-        return list({line.step: line for line in self.lines if line.fate == LOST}.values())
-
-
-def _span(by: timedelta) -> str:
-    """The two largest units: "3 days", "1 day 2 hours"."""
-    words = []
-    for unit, name in UNITS:
-        count, by = divmod(by, unit)
-        if count:
-            words.append(f"{count} {name}{'' if count == 1 else 's'}")
-    return " ".join(words[:2]) or "a moment"
+from app.engine.models import Campaign, Enrollment, Version
+from app.engine.versions import Published
 
 
 def plan(session: Session, campaign_id: int, given: Any, *, at: datetime, choices: Mapping[str, str] = {}) -> Plan:
@@ -101,10 +29,15 @@ def plan(session: Session, campaign_id: int, given: Any, *, at: datetime, choice
     current = versions_like(session, campaign_id, given)
     prepare(session)
     claiming.claim_where(session, _elsewhere(campaign_id, current), locks=False)
-    found = _plan(session, campaign_id, flow, choices)
-    _change(session, found, flow, version_id=0, at=at)
+    found = planning.read(session, campaign_id, flow, choices)
+    _change(session, found, _unpublished(session, campaign_id, flow, at), at=at)
     prepare(session)
     return found
+
+
+def _unpublished(session: Session, campaign_id: int, flow: Flow, at: datetime) -> Published:
+    """The flow as it would be published now."""
+    return Published(0, campaign_id, session.get_one(Campaign, campaign_id).key, True, at, flow, at)
 
 
 def versions_like(session: Session, campaign_id: int, given: Any) -> int:
@@ -130,8 +63,8 @@ def move(
     published = versions.get(session, version.id)
     prepare(session)
     claiming.claim_where(session, _elsewhere(campaign_id, version.id))
-    found = _plan(session, campaign_id, published.flow, choices)
-    done.moved_count = _change(session, found, published.flow, version_id=version.id, at=at, move_id=done.id)
+    found = planning.read(session, campaign_id, published.flow, choices)
+    done.moved_count = _change(session, found, published, at=at, move_id=done.id)
     into_it = sa.select(rows.c.enrollment_id).where(rows.c.version_id == version.id)
     _run(session, sa.update(Enrollment).where(Enrollment.id.in_(into_it)).values(version_id=version.id))
     claiming.put_back(session, now=at)
@@ -158,78 +91,7 @@ def _elsewhere(campaign_id: int, version_id: int) -> sa.ColumnElement[bool]:
     return sa.and_(Enrollment.campaign_id == campaign_id, Enrollment.version_id != version_id)
 
 
-def _plan(session: Session, campaign_id: int, flow: Flow, choices: Mapping[str, str]) -> Plan:
-    """The lines of the leads in the batch, with the choice for each step that is gone."""
-    names = ruling.names(session)
-    occupied = (
-        sa.select(rows.c.version_id, rows.c.step, sa.func.count().label("leads"), Version.number)
-        .join(Version, Version.id == rows.c.version_id)
-        .group_by(rows.c.version_id, rows.c.step, Version.number)
-    )
-    lines = []
-    for row in session.execute(occupied).all():
-        old = versions.get(session, row.version_id).flow
-        rank = old.order.index(row.step) if row.step in old.order else len(old.order)
-        line = Line(row.number, row.version_id, row.step, _title(old, row.step, names), row.leads, _fate(old, flow, row.step))  # fmt: skip
-        if line.fate == LOST:
-            line.choice = choices.get(row.step) or successor(old, flow, row.step)
-        lines.append((-row.number, rank, line))
-    lines.sort(key=lambda each: each[:2])
-    places = {id_: _title(flow, id_, names) for id_ in [*flow.order, *flow.steps]}
-    made = Plan([line for *_, line in lines], places, session.get_one(Campaign, campaign_id).key)
-    _check(made, choices)
-    return made
-
-
-def _title(flow: Flow, step_id: str, names: Names) -> str:
-    step = flow.steps.get(step_id)
-    if step is None:
-        return step_id
-    return f"{step.type.label}: {step.name or step.type.describe(step.settings, names)}"
-
-
-def _check(made: Plan, choices: Mapping[str, str]) -> None:
-    lost = {line.step for line in made.lost}
-    for step, choice in choices.items():
-        if step not in lost:
-            raise BadChoice(f"Nobody loses the step {step}, so there is nothing to choose for it; leave it out.")
-        if choice not in {EXIT, STAY, *made.places}:
-            raise BadChoice(f"The new version has no step {choice}; choose one of its steps, exit or stay.")
-
-
-def _fate(old: Flow, new: Flow, step_id: str) -> str:
-    was, becomes = old.steps.get(step_id), new.steps.get(step_id)
-    if was is None or becomes is None or was.kind != becomes.kind:
-        return LOST
-    is_other = was.settings != becomes.settings or old.spec.zone != new.spec.zone
-    return RETIMED if becomes.type.waits and is_other else STAYS
-
-
-def successor(old: Flow, new: Flow, step_id: str) -> str:
-    """The nearest step after this one, in the flow the leads know, that is still there; else they finish where they are."""
-    seen, open_ = {step_id}, [step_id]
-    while open_:
-        step = old.steps.get(open_.pop(0))
-        for target in _targets(step) if step else ():
-            kept = new.steps.get(target)
-            if kept is not None and kept.kind == old.steps[target].kind:
-                return target
-            if target not in seen:
-                seen.add(target)
-                open_.append(target)
-    return STAY
-
-
-def _targets(step: Step) -> Iterator[str]:
-    for port in step.ports:
-        if target := step.target(port.name):
-            yield target
-
-
-# --- carrying it out, on the batch
-
-
-def _change(session: Session, made: Plan, flow: Flow, *, version_id: int, at: datetime, move_id: int = 0) -> int:
+def _change(session: Session, made: Plan, version: Published, *, at: datetime, move_id: int = 0) -> int:
     """Move the batch as the plan says; how many moved. With `move_id` what they were is kept, and their going journalled."""
     moved = 0
     for line in made.lines:
@@ -242,14 +104,14 @@ def _change(session: Session, made: Plan, flow: Flow, *, version_id: int, at: da
         if line.fate == LOST:
             _leave(session, line, made, at=at, journals=bool(move_id))
         if line.choice != EXIT:
-            _put(session, line, version_id, at)
+            _put(session, line, version.id, at)
     for step_id in {line.step for line in made.lines if line.fate == RETIMED}:
-        _retime(session, made, flow.steps[step_id], flow, version_id, at)
+        _retime(session, version, version.flow.steps[step_id], at)
     for line in made.lines:
         if line.fate == RETIMED:
-            _count(session, line, version_id, at)
+            _count(session, line, version.id, at)
     # what they await may have happened, and whose turn is when, only a run knows
-    awaiting = [s.id for s in flow.steps.values() if s.type.awaits is not None or s.type.due_by_run]
+    awaiting = [s.id for s in version.flow.steps.values() if s.type.awaits is not None or s.type.due_by_run]
     _run(session, sa.update(rows).where(rows.c.state == "moving", rows.c.step.in_(awaiting)).values(due_at=at))
     _run(session, sa.update(rows).where(rows.c.state == "moving").values(state="resting"))
     return moved
@@ -278,9 +140,7 @@ def _leave(session: Session, line: Line, made: Plan, *, at: datetime, journals: 
         values["reason"] = "its step was removed"
     session.execute(sa.update(rows).where(_at(line)).values(values))
     if journals:
-        names = ["enrollment_id", "visit", "version_id", "step", "port", "arrived_at", "why"]
-        left = sa.select(*(rows.c[n] for n in names), sa.literal(at, Instant())).where(_at(line))
-        session.execute(sa.insert(Decision).from_select([*names, "at"], left))
+        journal.write_where(session, _at(line), at)
     session.execute(sa.update(rows).where(_at(line)).values(port=None, why=sa.null()))
 
 
@@ -295,17 +155,14 @@ def _put(session: Session, line: Line, version_id: int, at: datetime) -> None:
     _run(session, sa.update(rows).where(_at(line)).values(values))
 
 
-def _retime(session: Session, made: Plan, step: Step, flow: Flow, version_id: int, at: datetime) -> None:
+def _retime(session: Session, version: Published, step: Step, at: datetime) -> None:
     """Derive again when each wait ends, from the same arrival (SEMANTICS 1); who is due already stays so."""
-    campaign = sa.select(rows.c.campaign_id).limit(1).scalar_subquery()
-    key = session.scalar(sa.select(Campaign.key).where(Campaign.id == campaign)) or ""  # of those who draw by chance
-    batch = Batch(session, now=at, version_id=version_id, step=step, campaign_key=key, zone=flow.spec.zone)
-    here = sa.and_(rows.c.version_id == version_id, rows.c.step == step.id, rows.c.state == "moving")
+    here = sa.and_(rows.c.version_id == version.id, rows.c.step == step.id, rows.c.state == "moving")
     due = sa.select(Enrollment.id).where(Enrollment.id == rows.c.enrollment_id, Enrollment.due_at <= at)
     was_due = due.correlate(rows).exists()
     _run(session, sa.update(rows).where(here, was_due).values(state="resting"))
     if session.scalar(sa.select(sa.exists().where(here))):
-        running.derive_due(batch, flow)
+        running.derive_due(Batch(session, version, step, now=at))
 
 
 def _count(session: Session, line: Line, version_id: int, at: datetime) -> None:
@@ -330,7 +187,7 @@ def _count(session: Session, line: Line, version_id: int, at: datetime) -> None:
             line.shorter += leads if by < 0 else 0
 
 
-def _look(session: Session, made: Plan, published: versions.Published, at: datetime) -> None:
+def _look(session: Session, made: Plan, published: Published, at: datetime) -> None:
     """Goals and exits that are new hold at once for those who have just come under them (SEMANTICS 10)."""
     for version_id in {line.version_id for line in made.lines}:
         old = versions.get(session, version_id).flow

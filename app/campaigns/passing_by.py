@@ -45,10 +45,7 @@ def run_for_passed(session: Session, campaign_id: int, step_id: str, *, at: date
     visit = sa.func.coalesce(sa.case((first.scalar_subquery() < 0, first.scalar_subquery())), 0) - 1
     here = {"version_id": published.id, "step": step.id, "visit": visit, "arrived_at": at, "due_at": at}
     _run(session, sa.update(rows).values(**here))
-    flow, key = published.flow, published.campaign_key
-    batch = Batch(
-        session, now=at, version_id=published.id, step=step, campaign_key=key, zone=flow.spec.zone, keys=flow.keys
-    )
+    batch = Batch(session, published, step, now=at)
     for rule in goals.holding(published.flow):
         _run(session, sa.delete(rows).where(batch.matching(rule)))
     done = session.scalar(sa.select(sa.func.count()).select_from(rows)) or 0

@@ -28,9 +28,6 @@ class Release:
     mails: int
     stale: int
 
-    def __bool__(self) -> bool:
-        return True
-
 
 def pause(session: Session, campaign_id: int, *, at: datetime, clock_runs: bool = False) -> bool:
     """Stop a live campaign: nobody enters or moves, and mail is held. Waits stand still, unless their clock runs on."""

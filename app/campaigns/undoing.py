@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.campaigns.models import Move, Moved
+from app.engine import retrying
 from app.engine.models import Campaign, Decision, Enrollment, WebhookCall
 from app.tracking import recording
 
@@ -117,13 +118,9 @@ def _restore(session: Session, move: Move) -> None:
 
 def _may_come_back() -> sa.ColumnElement[bool]:
     """The lead is still somebody, and not inside again for the same thing."""
-    leads, other = db.table("leads"), HERE.alias("other")
+    leads = db.table("leads")
     is_gone = sa.exists().where(leads.c.id == HERE.c.lead_id, leads.c.erased_at.is_not(None)).correlate(HERE)
-    same = sa.and_(
-        other.c.campaign_id == HERE.c.campaign_id, other.c.lead_id == HERE.c.lead_id, other.c.key == HERE.c.key
-    )
-    is_inside = sa.exists().where(same, other.c.state == "active").correlate(HERE)
-    return sa.and_(~is_gone, ~is_inside)
+    return sa.and_(~is_gone, ~retrying.has_another())
 
 
 def _come_back(session: Session, campaign_id: int, move: Move, at: datetime) -> None:

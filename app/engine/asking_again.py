@@ -83,7 +83,7 @@ def _ports(
     with session.begin_nested() as then, clock.at(decision.at):
         batch = _placed(session, passage, version, step, decision, inclusive)
         if batch is not None:
-            running.derive_due(batch, version.flow)
+            running.derive_due(batch)
             due = session.scalar(sa.select(rows.c.due_at))
             if due is not None and due < decision.at:
                 session.execute(sa.update(rows).values(held=(decision.at - due) // MICROSECOND))
@@ -106,15 +106,7 @@ def _placed(
             arrived_at=decision.arrived_at, held=0, tries=0, state="moving", skips=False, hops=0,
         )
     )  # fmt: skip
-    return Batch(
-        session,
-        now=decision.at,
-        version_id=version.id,
-        step=step,
-        campaign_key=version.campaign_key,
-        zone=version.flow.spec.zone,
-        keys=version.flow.keys,
-    )
+    return Batch(session, version, step, now=decision.at)
 
 
 def _run(session: Session, batch: Batch, version: Published, *, held: int | None) -> str | None:
@@ -122,7 +114,7 @@ def _run(session: Session, batch: Batch, version: Published, *, held: int | None
     if held is not None:
         session.execute(sa.update(rows).values(held=held))
     if step.type.due is not None:
-        running.derive_due(batch, version.flow)
+        running.derive_due(batch)
     if step.type.run is not None:
         step.type.run(batch, step.settings)
     elif step.type.waits:

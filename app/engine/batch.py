@@ -14,11 +14,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app import db
+from app import db, zones
+from app.accounts import organisation
 from app.db import Instant, Json
 from app.engine import occurring
 from app.engine.graph import Step
 from app.engine.retrying import MOST_TRIES, next_try
+from app.engine.versions import Published
 from app.segments import fields, ruling
 from app.segments.ruletype import RuleContext
 
@@ -71,25 +73,19 @@ class Batch:
     def __init__(
         self,
         session: Session,
+        version: Published,
+        step: Step,
         *,
         now: datetime,
-        version_id: int,
-        step: Step,
-        campaign_key: str,
-        zone: str = "",
-        keys: tuple[str, ...] = (),
     ) -> None:
         self.session = session
-        self.now = now
-        self.version_id = version_id
+        self.version = version
         self.step = step
-        self.campaign_key = campaign_key
-        self.zone = zone  # the campaign's, for leads whose own is unknown; "": the organisation's
-        self.keys = keys  # properties of events that say which of several parallel passages is meant
+        self.now = now
         self.has_ended = False  # whether somebody's passage may have ended here
         self.left = 0  # how many have a port by now, or have ended
         self._at_step = sa.and_(
-            rows.c.version_id == version_id, rows.c.step == step.id, rows.c.state == "moving", rows.c.port.is_(None)
+            rows.c.version_id == version.id, rows.c.step == step.id, rows.c.state == "moving", rows.c.port.is_(None)
         )
 
     @cached_property
@@ -172,7 +168,7 @@ class Batch:
 
     def forget_ports(self) -> None:
         """Once journalled, those who ended here have no port any more, lest they be journalled again."""
-        ended = sa.and_(rows.c.version_id == self.version_id, rows.c.step == self.step.id, rows.c.state != "moving")
+        ended = sa.and_(rows.c.version_id == self.version.id, rows.c.step == self.step.id, rows.c.state != "moving")
         self.session.execute(sa.update(rows).where(ended, rows.c.port.is_not(None)).values(port=None))
 
     def _update(self, where: sa.ColumnElement[bool] | None, **values: Any) -> None:
@@ -192,7 +188,7 @@ class Batch:
         found = (
             sa.select(inside.c.enrollment_id)
             .join(leads, leads.c.id == inside.c.lead_id)
-            .where(inside.c.version_id == self.version_id, inside.c.step == self.step.id, inside.c.port.is_(None))
+            .where(inside.c.version_id == self.version.id, inside.c.step == self.step.id, inside.c.port.is_(None))
             .where(condition(ctx))
         )
         return rows.c.enrollment_id.in_(found)
@@ -212,19 +208,18 @@ class Batch:
 
     def zone_of(self, leads: sa.FromClause) -> sa.ColumnElement[Any]:
         """Where each lead lives: its own zone, else the one inferred, the campaign's, the organisation's (SEMANTICS 3)."""
-        organisations = db.table("organisations")
-        house = sa.func.coalesce(sa.select(organisations.c.zone).limit(1).scalar_subquery(), "UTC")
-        return sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, self.zone or house)
+        return zones.of_lead(leads, self.version.flow.spec.zone or organisation.get(self.session).zone)
 
     def context(self, within: sa.FromClause) -> RuleContext:
         """How a rule sees this batch: the tick's time, and since when each lead is here."""
+        keys = self.version.flow.keys
         return ruling.context(
             self.session,
             self.now,
             since={"arrival": within.c.arrived_at, "entry": within.c.entered_at},
             enrollment_id=within.c.enrollment_id,
             among=self.lead_ids,
-            about=occurring.of_passage(self.keys, _key(within)) if self.keys else None,
+            about=occurring.of_passage(keys, _key(within)) if keys else None,
             fields=self._fields,
         )
 
@@ -234,7 +229,7 @@ class Batch:
 
     def about(self, events: sa.FromClause) -> sa.ColumnElement[bool]:
         """Whether an event is about the passage in `batch.rows`: the same order, the same deal (SEMANTICS 13)."""
-        return occurring.about(events, self.keys, _key(rows))
+        return occurring.about(events, self.version.flow.keys, _key(rows))
 
 
 def _key(within: sa.FromClause) -> sa.ColumnElement[str]:

@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import signing
-from app.calling_out import Answer, Caller, Refused, Unreachable, read
+from app.calling_out import Answer, Caller, Unreachable
 from app.db import Database, Instant
+from app.destinations import Refused, read
 from app.engine.models import Campaign, Enrollment
 from app.engine.owing import CALLS
 from app.engine.retrying import MOST_TRIES, delay

@@ -85,11 +85,11 @@ def _take(session: Session, chosen: sa.Select[Any]) -> int:
         "skips",
         "hops",
     ]
-    result = session.execute(sa.insert(rows).from_select(names, chosen))
-    if session.get_bind().dialect.name == "postgresql":
+    count = int(session.execute(sa.insert(rows).from_select(names, chosen)).rowcount)  # type: ignore[attr-defined]
+    if count and session.get_bind().dialect.name == "postgresql":
         # nobody else gathers figures on a temporary table, and by guesses each row is compared with each
         session.execute(sa.text("ANALYZE batch"))
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return count
 
 
 def put_back(session: Session, *, now: datetime) -> None:

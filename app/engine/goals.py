@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -27,34 +28,31 @@ def look(session: Session, version: Published, touched: sa.Select[Any], seen: sa
         count += end(session, _unsubscribed(version, seen), "exited", "unsubscribed", now)
     for reason, leads in _asked_out(session, seen, version.campaign_key):
         count += end(session, _inside(version, leads), "exited", reason, now)
-    for rule, reason in _exits(version.flow):
-        count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
-    for goal in version.flow.goals:
-        count += _pull(session, goal, _reaching(session, version, goal, touched, now), now)
-    return count
+    return count + _hold_for(session, version, touched, now)
 
 
-def look_again(session: Session, version: Published, *, now: datetime) -> int:
-    """Among all inside, whom the passing of time alone has brought under a goal or an exit."""
-    touched = sa.select(Enrollment.lead_id).where(Enrollment.version_id == version.id, Enrollment.state == ACTIVE)
+def look_at_all(
+    session: Session, version: Published, *, now: datetime, which: Callable[[dict[str, Any]], bool] = lambda rule: True
+) -> int:
+    """Among all inside, whoever is under a goal or an exit whose rule is of that kind: new itself, or moved by time alone."""
+    inside = sa.select(Enrollment.lead_id).where(Enrollment.version_id == version.id, Enrollment.state == ACTIVE)
+    return _hold_for(session, version, inside, now, which)
+
+
+def _hold_for(
+    session: Session,
+    version: Published,
+    leads: sa.Select[Any],
+    now: datetime,
+    which: Callable[[dict[str, Any]], bool] = lambda rule: True,
+) -> int:
     count = 0
     for rule, reason in _exits(version.flow):
-        if ruling.drifts(rule):
-            count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
+        if which(rule):
+            count += end(session, _matching(session, version, rule, leads, now), "exited", reason, now)
     for goal in version.flow.goals:
-        if ruling.drifts(_rule(goal)):
-            count += _pull(session, goal, _reaching(session, version, goal, touched, now), now)
-    return count
-
-
-def look_at_all(session: Session, version: Published, *, now: datetime) -> int:
-    """Among all inside, whoever is under a goal or an exit, since these are new themselves."""
-    touched = sa.select(Enrollment.lead_id).where(Enrollment.version_id == version.id, Enrollment.state == ACTIVE)
-    count = 0
-    for rule, reason in _exits(version.flow):
-        count += end(session, _matching(session, version, rule, touched, now), "exited", reason, now)
-    for goal in version.flow.goals:
-        count += _pull(session, goal, _reaching(session, version, goal, touched, now), now)
+        if which(_rule(goal)):
+            count += _pull(session, goal, _reaching(session, version, goal, leads, now), now)
     return count
 
 
@@ -68,13 +66,9 @@ def holding(flow: Flow) -> list[dict[str, Any]]:
     return [*(rule for rule, _ in _exits(flow)), *map(_rule, flow.goals)]
 
 
-def drift(flow: Flow) -> bool:
-    """Whether `look_again` has anything to look for."""
-    return any(ruling.drifts(rule) for rule in [*(r for r, _ in _exits(flow)), *map(_rule, flow.goals)])
-
-
-def hold(batch: Batch, flow: Flow) -> None:
+def hold(batch: Batch) -> None:
     """Once more before a mail is owed: whoever must be out ends here, whoever is at a goal goes there (SEMANTICS 10)."""
+    flow = batch.version.flow
     for rule, reason in _exits(flow):
         batch.finish("exited", reason, where=batch.matching(rule), withdraws=True)
     if batch.has_ended:
@@ -86,13 +80,13 @@ def hold(batch: Batch, flow: Flow) -> None:
 
 
 def _journal_here(batch: Batch) -> None:
-    journal.write(batch.session, batch.version_id, batch.step.id, batch.now)
+    journal.write(batch.session, batch.version.id, batch.step.id, batch.now)
     batch.forget_ports()
 
 
 def _put_at(batch: Batch, goal_id: str) -> None:
-    journal.write(batch.session, batch.version_id, batch.step.id, batch.now)
-    going = sa.and_(rows.c.version_id == batch.version_id, rows.c.step == batch.step.id, rows.c.port == "goal")
+    journal.write(batch.session, batch.version.id, batch.step.id, batch.now)
+    going = sa.and_(rows.c.version_id == batch.version.id, rows.c.step == batch.step.id, rows.c.port == "goal")
     there = {"step": goal_id, "visit": rows.c.visit + 1, "arrived_at": batch.now, "due_at": None}
     batch.session.execute(sa.update(rows).where(going).values(**there, port=None, why=sa.null()))
 
@@ -190,7 +184,7 @@ def _pull(session: Session, goal: Step, reached: sa.ColumnElement[bool], now: da
         session.execute(
             sa.update(rows).values(port="goal", state="resting", why=db.json_object("note", "goal reached"))
         )
-        _journal(session, now)
+        journal.write_where(session, sa.true(), now)
         session.execute(
             sa.update(rows).values(
                 step=goal_id, visit=rows.c.visit + 1, arrived_at=now, due_at=now, port=None, why=None
@@ -209,14 +203,7 @@ def _pull(session: Session, goal: Step, reached: sa.ColumnElement[bool], now: da
 
 
 def _journal_and_put_back(session: Session, now: datetime) -> None:
-    _journal(session, now)
+    journal.write_where(session, sa.true(), now)
     claiming.put_back(session, now=now)
     leaving.record(session, now)
     prepare(session)
-
-
-def _journal(session: Session, now: datetime) -> None:
-    at = sa.literal(now, Decision.at.type)
-    names = ["enrollment_id", "visit", "version_id", "step", "port", "arrived_at", "at", "why"]
-    columns = [rows.c[n] if n != "at" else at for n in names]
-    session.execute(sa.insert(Decision).from_select(names, sa.select(*columns).where(rows.c.port.is_not(None))))

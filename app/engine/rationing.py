@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import db
+from app.accounts import organisation
 from app.engine.graph import Flow, TriggerSpec
 from app.engine.models import TriggerState, Waiting
 from app.engine.versions import Published
@@ -19,11 +20,7 @@ WAITING: sa.Table = Waiting.__table__
 
 def house_zone(session: Session, flow: Flow) -> str:
     """The campaign's zone, else the organisation's."""
-    return flow.spec.zone or organisation_zone(session)
-
-
-def organisation_zone(session: Session) -> str:
-    return session.scalar(sa.select(db.table("organisations").c.zone).limit(1)) or "UTC"
+    return flow.spec.zone or organisation.get(session).zone
 
 
 def state_of(session: Session, version: Published, trigger: TriggerSpec) -> TriggerState:

@@ -12,6 +12,7 @@ from app.db import Instant
 from app.engine.models import Decision, Enrollment
 
 FIRST_DELAY = timedelta(minutes=5)
+OTHER = Enrollment.__table__.alias("other")
 MOST_TRIES = 6  # after 5, 10, 20, 40 and 80 minutes: two and a half hours in all
 
 
@@ -26,24 +27,27 @@ def next_try(tries: sa.ColumnElement[Any], now: datetime) -> sa.ColumnElement[da
     return sa.case(later, value=tries, else_=sa.literal(now + delay(MOST_TRIES), Instant()))
 
 
+def has_another(*more: sa.ColumnElement[bool]) -> sa.Exists:
+    """Whether the lead is in the campaign for the same thing by another passage too, or (`more`, over it) nearly so."""
+    same = [OTHER.c[name] == Enrollment.__table__.c[name] for name in ("campaign_id", "lead_id", "key")]
+    is_inside = sa.or_(OTHER.c.state == "active", *more)
+    return sa.exists().where(*same, is_inside).correlate(Enrollment.__table__)
+
+
 def retry(session: Session, which: sa.ColumnElement[bool], *, now: datetime) -> int:
     """Let failed passages that satisfy a condition over `Enrollment` try their step once more, from now; how many.
 
     It is a new visit of the step, since what was tried stays in the journal. A lead that is in the campaign again for
     another reason is left out: nobody is in one campaign twice for the same thing.
     """
-    here, other = Enrollment.__table__, Enrollment.__table__.alias("other")
-    is_inside = sa.exists().where(
-        other.c.campaign_id == here.c.campaign_id,
-        other.c.lead_id == here.c.lead_id,
-        other.c.key == here.c.key,
-        other.c.state == "active",
-    )
+    here = Enrollment.__table__
     is_journalled = sa.exists().where(Decision.enrollment_id == here.c.id, Decision.visit == here.c.visit)
     newest = sa.func.row_number().over(
         partition_by=(here.c.campaign_id, here.c.lead_id, here.c.key), order_by=here.c.id.desc()
     )
-    ranked = sa.select(here.c.id, newest.label("place")).where(which, here.c.state == "failed", ~is_inside).subquery()
+    ranked = (
+        sa.select(here.c.id, newest.label("place")).where(which, here.c.state == "failed", ~has_another()).subquery()
+    )
     values = {
         "state": "active",
         "visit": here.c.visit + sa.case((is_journalled.correlate(here), 1), else_=0),

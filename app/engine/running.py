@@ -51,21 +51,12 @@ def _run_version(session: Session, version: Published, now: datetime) -> int:
 
 
 def _run_step(session: Session, version: Published, step: Step, now: datetime) -> None:
-    zone_name = version.flow.spec.zone
-    batch = Batch(
-        session,
-        now=now,
-        version_id=version.id,
-        step=step,
-        campaign_key=version.campaign_key,
-        zone=zone_name,
-        keys=version.flow.keys,
-    )
+    batch = Batch(session, version, step, now=now)
     if step.type.waits and step.type.run is None:
-        if _rests(batch, version.flow):
+        if _rests(batch):
             return
     else:
-        _act(batch, version.flow)
+        _act(batch)
     if batch.left:
         journal.write(session, version.id, step.id, now)
     if batch.has_ended:
@@ -73,21 +64,21 @@ def _run_step(session: Session, version: Published, step: Step, now: datetime) -
     _move_on(session, version, step, now)
 
 
-def _act(batch: Batch, flow: Flow) -> None:
+def _act(batch: Batch) -> None:
     step = batch.step
     if step.type.due is not None:
-        derive_due(batch, flow)
+        derive_due(batch)
     if step.type.owes:
-        goals.hold(batch, flow)
+        goals.hold(batch)
     if step.type.run is not None:
         step.type.run(batch, step.settings)
     else:
         batch.leave()
 
 
-def _rests(batch: Batch, flow: Flow) -> bool:
+def _rests(batch: Batch) -> bool:
     """Let those leave whose wait is over; whether the wait of nobody is, so that all rest. One pass if all came together."""
-    asked = _asked(batch, flow)
+    asked = _asked(batch)
     known = _ends(batch, asked)
     if len(known) != 1:
         _write_due(batch, known, asked)
@@ -102,19 +93,18 @@ def _rests(batch: Batch, flow: Flow) -> bool:
     return False
 
 
-def derive_due(batch: Batch, flow: Flow) -> None:
+def derive_due(batch: Batch) -> None:
     """Compute when each wait ends from its arrival (SEMANTICS 1): once for each distinct arrival, whatever the number of leads."""
-    asked = _asked(batch, flow)
+    asked = _asked(batch)
     _write_due(batch, _ends(batch, asked), asked)
 
 
-def _asked(batch: Batch, flow: Flow) -> sa.Select[Any]:
+def _asked(batch: Batch) -> sa.Select[Any]:
     """What the end of each one's wait goes by."""
     step, leads = batch.step, db.table("leads")
     value = step.type.value(step.settings, leads) if step.type.value else sa.null()
-    of_lead = sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, flow.spec.zone or _house_zone())
-    drawn = chance.draw(leads.c.id, batch.campaign_key, step.id) if step.type.draws else sa.literal(0)
-    by = (of_lead.label("zone"), sa.cast(value, sa.Text).label("value"), drawn.label("draw"))
+    drawn = chance.draw(leads.c.id, batch.version.campaign_key, step.id) if step.type.draws else sa.literal(0)
+    by = (batch.zone_of(leads).label("zone"), sa.cast(value, sa.Text).label("value"), drawn.label("draw"))
     arrivals = sa.select(rows.c.arrived_at, *by).join_from(rows, leads, leads.c.id == rows.c.lead_id)
     return arrivals.where(batch.at_step)
 
@@ -136,21 +126,20 @@ def _stood(step: Step, derived: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 def _write_due(batch: Batch, known: Sequence[Sequence[Any]], arrivals: sa.Select[Any]) -> None:
     step = batch.step
-    change = sa.update(rows).where(rows.c.version_id == batch.version_id, rows.c.step == step.id, _moving)
+    change = sa.update(rows).where(rows.c.version_id == batch.version.id, rows.c.step == step.id, _moving)
     if len(known) == 1:
-        derived: sa.ColumnElement[Any] = sa.literal(known[0][4], Instant())
-    else:
-        ends = _looked_up(known, arrivals.add_columns(rows.c.enrollment_id).subquery())
-        own = ends.c.enrollment_id == rows.c.enrollment_id
-        if batch.session.get_bind().dialect.name == "postgresql":  # joins; SQLite makes an index for each question
-            derived, change = ends.c.due_at, change.where(own)
-            # it takes the list for a hundred rows whatever its length, and would compare each lead with each
-            batch.session.execute(sa.text("SET LOCAL enable_nestloop = off"))
-        else:
-            derived = sa.select(ends.c.due_at).where(own).correlate(rows).scalar_subquery()
-    batch.session.execute(change.values(due_at=_stood(step, derived)))
-    if batch.session.get_bind().dialect.name == "postgresql":
+        batch.session.execute(change.values(due_at=_stood(step, sa.literal(known[0][4], Instant()))))
+        return
+    ends = _looked_up(known, arrivals.add_columns(rows.c.enrollment_id).subquery())
+    own = ends.c.enrollment_id == rows.c.enrollment_id
+    if batch.session.get_bind().dialect.name == "postgresql":  # joins; SQLite makes an index for each question
+        # it takes the list for a hundred rows whatever its length, and would compare each lead with each
+        batch.session.execute(sa.text("SET LOCAL enable_nestloop = off"))
+        batch.session.execute(change.where(own).values(due_at=_stood(step, ends.c.due_at)))
         batch.session.execute(sa.text("SET LOCAL enable_nestloop = on"))
+        return
+    derived = sa.select(ends.c.due_at).where(own).correlate(rows).scalar_subquery()
+    batch.session.execute(change.values(due_at=_stood(step, derived)))
 
 
 def _looked_up(known: Sequence[Sequence[Any]], asked: sa.Subquery) -> sa.CTE:
@@ -167,12 +156,6 @@ def _looked_up(known: Sequence[Sequence[Any]], asked: sa.Subquery) -> sa.CTE:
     )
     joined = sa.select(asked.c.enrollment_id, given.c.due_at).join_from(asked, given, alike)
     return joined.cte("ends").prefix_with("MATERIALIZED")
-
-
-def _house_zone() -> sa.ScalarSelect[Any]:
-    organisations = db.table("organisations")
-    house = sa.select(organisations.c.zone).limit(1).scalar_subquery()
-    return sa.func.coalesce(house, "UTC")  # type: ignore[return-value]
 
 
 def _move_on(session: Session, version: Published, step: Step, now: datetime) -> None:

@@ -24,6 +24,10 @@ class Share(BaseModel):
     is_holdout: bool = False
 
 
+def halves() -> list[Share]:
+    return [Share(port="a", name="A", percent=50), Share(port="b", name="B", percent=50)]
+
+
 def check(shares: Sequence[Share]) -> list[Complaint]:
     if len({share.port for share in shares}) < len(shares):
         return [Complaint("shares", "Two shares have the same name inside; remove one and add it again.")]
@@ -48,7 +52,7 @@ def borders(shares: Sequence[Share]) -> list[int]:
 
 def divide(batch: Batch, shares: Sequence[Share]) -> None:
     """Let every lead here go by its own share."""
-    drawn = chance.draw(rows.c.lead_id, batch.campaign_key, batch.step.id)
+    drawn = chance.draw(rows.c.lead_id, batch.version.campaign_key, batch.step.id)
     for share, end in zip(shares[:-1], borders(shares), strict=False):
         batch.leave(share.port, where=drawn < end)
     batch.leave(shares[-1].port)
@@ -56,7 +60,7 @@ def divide(batch: Batch, shares: Sequence[Share]) -> None:
 
 def keep_holdouts(batch: Batch, shares: Sequence[Share]) -> None:
     """Let only those go who fall to a holdout, by its path."""
-    drawn: sa.ColumnElement[int] = chance.draw(rows.c.lead_id, batch.campaign_key, batch.step.id)
+    drawn: sa.ColumnElement[int] = chance.draw(rows.c.lead_id, batch.version.campaign_key, batch.step.id)
     start = 0
     for share, end in zip(shares, borders(shares), strict=True):
         if share.is_holdout:

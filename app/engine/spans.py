@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import db
-from app.zones import instant, plus_days, zone
+from app.zones import instant, of_lead, plus_days, zone
 
 _QUARTER = timedelta(minutes=15)
 _SHORT = timedelta(days=1)
@@ -35,7 +35,7 @@ class Span:
 
     def zone_of(self, leads: sa.FromClause) -> sa.ColumnElement[str]:
         """Where a lead lives (SEMANTICS 3), as SQL."""
-        return sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, sa.literal(self.house))
+        return of_lead(leads, self.house)
 
     def only(self, found: sa.Select[Any], lead_id: sa.ColumnElement[Any]) -> sa.Select[Any]:
         """The selection, for those it is about."""

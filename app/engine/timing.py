@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.accounts import organisation
 from app.engine import entering, isolating, locking, rationing, spans, versions
 from app.engine.catalog import TRIGGERS
 from app.engine.graph import TriggerSpec
@@ -33,7 +34,7 @@ def look(session: Session, *, now: datetime) -> int:
     states = session.scalars(sa.select(TriggerState)).all()  # held, so that each is not asked for by itself
     waiting = sa.select(Waiting.campaign_id, Waiting.trigger).distinct()
     queues = {(row.campaign_id, row.trigger) for row in session.execute(waiting)}
-    house = rationing.organisation_zone(session)
+    house = organisation.get(session).zone
     count = 0
 
     def work(version: Published) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.db import Database
-from app.mail import departures, leasing, links
+from app.mail import departures, leasing, links, recovering
 from app.mail.departures import Departures
 from app.mail.lanes import Delivered, Desk, Lane, write_outcomes
 from app.mail.leasing import Held
@@ -23,10 +23,7 @@ from app.mail.transporttype import Outcome, Transport, open_transport, pace_of
 from app.tracking import recording
 from config import Config
 
-__all__ = ["Delivered", "Way", "note_sent", "recover", "run_once", "send"]
-
 BATCH = 200
-recover = leasing.recover
 
 
 @dataclass(slots=True)
@@ -83,8 +80,8 @@ def run_once(
 def _pass(desk: Desk, lanes: Sequence[Lane], limit: int, worker: str, lease: timedelta) -> Delivered:
     database, now = desk.database, desk.now
     with database.write() as session:
-        leasing.recover(session, now)
-        leasing.release(session)
+        recovering.recover(session, now)
+        recovering.release(session)
     left = limit
     while left > 0 and not desk.report.stopped:
         with database.write() as session:
@@ -95,7 +92,7 @@ def _pass(desk: Desk, lanes: Sequence[Lane], limit: int, worker: str, lease: tim
     for lane in lanes:
         lane.end()
     with database.write() as session:
-        leasing.resend_operational(session, now)
+        recovering.resend_operational(session, now)
     return desk.report
 
 
@@ -103,8 +100,8 @@ def _catch_up(database: Database, way: Way, worker: str, now: datetime) -> None:
     """The last pass broke off because the database was away: tell it what it missed; the rest has not left."""
     with database.write() as session:
         write_outcomes(session, way.unwritten, now)
-        leasing.unmark(session, leasing.of_worker(session, worker))
-        leasing.doubt(session, worker, now)
+        recovering.unmark(session, recovering.of_worker(session, worker))
+        recovering.doubt(session, worker, now)
     way.unwritten.clear()
 
 
@@ -161,13 +158,13 @@ def believe_the_dead(database: Database, data: Path, now: datetime) -> int:
         count = 0
         for left in found:
             with database.write() as session:
-                marked = leasing.of_worker(session, left.worker)
+                marked = recovering.of_worker(session, left.worker)
                 fresh = [h for h in marked if (h.id, h.attempt) not in left.begun]
                 ended = [h for h in marked if (h.id, h.attempt) in left.ended]
-                leasing.unmark(session, fresh)
+                recovering.unmark(session, fresh)
                 prepared = Preparing().prepare(session, ended)
                 write_outcomes(session, [(p, left.ended[p.held.id, p.held.attempt]) for p in prepared], now)
-                leasing.doubt(session, left.worker, now)
+                recovering.doubt(session, left.worker, now)
                 count += len(marked)
     return count
 

@@ -14,6 +14,7 @@ from app.mail.slotting import SOON
 from app.outbox import Message
 from app.preferences import capping, limits
 from app.preferences.limits import Cap, Limits, Turn
+from app.zones import of_lead
 
 MESSAGES: sa.Table = Message.__table__
 REASONS = ("frequency_cap", "quiet_hours")
@@ -79,7 +80,7 @@ def _stale(session: Session, claimed: Collection[int], now: datetime) -> set[int
 def _out_of_turn(session: Session, claimed: Collection[int], now: datetime) -> set[int]:
     """Hold or refuse those whose hour it is not, or whose slot is taken; which."""
     found, leads = limits.read(session), table("leads")
-    zone = sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, _campaign_zone(), found.house_zone)
+    zone = of_lead(leads, _campaign_zone(), found.house_zone)
     rows = session.execute(
         sa.select(MESSAGES.c.id, MESSAGES.c.topic_id, MESSAGES.c.any_hour, zone.label("zone"))
         .join(leads, leads.c.id == MESSAGES.c.lead_id)

@@ -182,13 +182,13 @@ def put_aside(session: Session, held: Held, *, recipient: str, now: datetime) ->
     # No reason: the lease ran out meanwhile, and whoever comes next takes it.
     state = "ready" if reason is None else "held" if reason == "campaign_paused" else "not_sent"
     finished_at = now if state == "not_sent" else None
-    _leave(session, held, "claimed", state=state, reason=reason, finished_at=finished_at)
+    let_go(session, held, "claimed", state=state, reason=reason, finished_at=finished_at)
     return state
 
 
 def refuse(session: Session, held: Held, *, reason: str, reply: str, now: datetime) -> None:
     """The message can never leave: it could not be written, or nobody is there to get it."""
-    _leave(session, held, "claimed", state="not_sent", reason=reason, reply=reply, finished_at=now)
+    let_go(session, held, "claimed", state="not_sent", reason=reason, reply=reply, finished_at=now)
 
 
 def finish(
@@ -199,7 +199,7 @@ def finish(
     `reason` is the one it had before, which says whether it had been in doubt already.
     """
     values = _after(held, outcome, reason, created_at, now)
-    return str(values["state"]) if _leave(session, held, "in_flight", **values) else ""
+    return str(values["state"]) if let_go(session, held, "in_flight", **values) else ""
 
 
 def finish_sent(session: Session, taken: Sequence[tuple[Held, Outcome]], *, now: datetime) -> set[int]:
@@ -243,7 +243,7 @@ def put_back(session: Session, held: Sequence[Held], *, reply: str, now: datetim
     count = 0
     for each in held:
         later = now + delay(each.id, each.attempt)
-        count += _leave(session, each, "claimed", state="deferred", reason="deferred", reply=reply, not_before=later)
+        count += let_go(session, each, "claimed", state="deferred", reason="deferred", reply=reply, not_before=later)
     return count
 
 
@@ -255,81 +255,10 @@ def postpone(session: Session, held: Sequence[Held], *, until: datetime | None =
     if until is not None:
         values["not_before"] = until
     values["attempt"] = MESSAGES.c.attempt - 1
-    return sum(_leave(session, each, "claimed", **values) for each in held)
+    return sum(let_go(session, each, "claimed", **values) for each in held)
 
 
-def recover(session: Session, now: datetime) -> int:
-    """Messages of workers that died: what had not begun is due again, what was on its way is in doubt (SEMANTICS 18)."""
-    expired = MESSAGES.c.lease_until <= sa.literal(now, Instant)
-    return _abandoned(session, sa.and_(among("claimed", "in_flight"), expired), now) + resend_operational(session, now)
-
-
-def _abandoned(session: Session, which: sa.ColumnElement[bool], now: datetime) -> int:
-    free = {"claimed_by": None, "lease_until": None}
-    again = session.connection().execute(
-        sa.update(MESSAGES).where(which, MESSAGES.c.state == "claimed").values(state="ready", **free)
-    )
-    doubtful = session.connection().execute(
-        sa.update(MESSAGES)
-        .where(which, MESSAGES.c.state == "in_flight")
-        .values(
-            state="in_doubt",
-            reason=sa.case((MESSAGES.c.reason == RESENT, TWICE), else_="in_doubt"),
-            reply="The sender stopped while the mail was on its way.",
-            finished_at=now,
-            **free,
-        )
-    )
-    return again.rowcount + doubtful.rowcount
-
-
-def of_worker(session: Session, worker: str) -> list[Held]:
-    """What a worker has marked as on its way."""
-    query = sa.select(MESSAGES.c.id, MESSAGES.c.attempt).where(
-        among("claimed", "in_flight"), MESSAGES.c.state == "in_flight", MESSAGES.c.claimed_by == worker
-    )
-    return [Held(row.id, row.attempt, worker) for row in session.execute(query.with_for_update())]
-
-
-def unmark(session: Session, held: Sequence[Held]) -> int:
-    """These had not begun to leave when their worker died: they are due again."""
-    return sum(_leave(session, each, "in_flight", state="ready") for each in held)
-
-
-def doubt(session: Session, worker: str, now: datetime) -> int:
-    """A worker is dead for certain: what it still had on its way is in doubt, what it had only claimed is due again."""
-    mine = sa.and_(among("claimed", "in_flight"), MESSAGES.c.claimed_by == worker)
-    return _abandoned(session, mine, now)
-
-
-def resend_operational(session: Session, now: datetime) -> int:
-    """Operational mail in doubt leaves once more, with the same bytes: better twice than never."""
-    statement = (
-        sa.update(MESSAGES)
-        .where(
-            among(*ATTENTION),
-            MESSAGES.c.state == "in_doubt",
-            MESSAGES.c.purpose == "operational",
-            MESSAGES.c.reason == "in_doubt",
-        )
-        .values(state="deferred", reason=RESENT, not_before=now, finished_at=None)
-    )
-    return session.connection().execute(statement).rowcount
-
-
-def release(session: Session) -> int:
-    """Mail that was held because its campaign was paused is due again once the campaign is not."""
-    campaigns = table("campaigns")
-    resumed = sa.select(campaigns.c.id).where(campaigns.c.state != "paused")
-    statement = (
-        sa.update(MESSAGES)
-        .where(holding.HELD, MESSAGES.c.reason == "campaign_paused", MESSAGES.c.campaign_id.in_(resumed))
-        .values(state="ready", reason=None)
-    )
-    return session.connection().execute(statement).rowcount
-
-
-def _leave(session: Session, held: Held, seen: str, /, **values: Any) -> int:
+def let_go(session: Session, held: Held, seen: str, /, **values: Any) -> int:
     """Let go of a message that was `seen` in this state, unless somebody else holds it by now."""
     statement = sa.update(MESSAGES).where(held.still_mine(seen)).values(claimed_by=None, lease_until=None, **values)
     return session.connection().execute(statement).rowcount

@@ -20,7 +20,6 @@ from app.preferences import limits, permitting
 
 MESSAGES: sa.Table = Message.__table__
 PRIORITY = {"operational": 0, "marketing": 5}  # marketing mail of a campaign takes the campaign's, 1 to 9
-AGAIN = ("passage", "always", "never")
 GONE_OR_OWED = ("sent", "in_doubt", "in_flight", "ready", "claimed", "deferred", "held")
 VISIT = ("enrollment_id", "visit", "campaign_id", "step")
 

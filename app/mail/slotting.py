@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.db import Instant, Key, rows_of
 from app.preferences import capping, limits
 from app.preferences.limits import Cap
+from app.zones import of_lead
 
 if TYPE_CHECKING:
     from app.mail.models import Mail
@@ -86,7 +87,7 @@ def look(
     """What the limits say for the leads of `source`, computed once for each zone among them."""
     found = limits.read(session)
     caps = found.of(mail.topic_id)
-    zone = sa.func.coalesce(leads.c.zone, leads.c.inferred_zone, terms.zone or found.house_zone)
+    zone = of_lead(leads, terms.zone or found.house_zone)
     zones = session.scalars(
         sa.select(zone).select_from(source.join(leads, leads.c.id == source.c.lead_id)).distinct()
     ).all()

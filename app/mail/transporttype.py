@@ -78,10 +78,6 @@ def deliver_all(
 
     After one that says the way is broken the rest are not tried: they have no outcome, and have not left.
     """
-    many = getattr(transport, "deliver_all", None)
-    if many is not None:
-        yield from many(envelopes, leaving)
-        return
     for place, envelope in enumerate(envelopes):
         leaving(place)
         outcome = transport.deliver(envelope)

@@ -13,6 +13,7 @@ from app.cli import database, instant, json_option, refuse, say
 from app.leads.finding import by_email
 from app.leads.models import Lead
 from app.preferences import consenting, limiting, queries, topics
+from app.zones import DAYS
 
 
 @click.group("topics")
@@ -173,7 +174,7 @@ def list_hours(as_json: bool) -> None:
 @json_option
 def set_hours(opens: str, closes: str, days: str, as_json: bool) -> None:
     """Let mail leave from OPENS to CLOSES, such as 08:00 18:00."""
-    known = [day[:3].lower() for day in limiting.DAYS]
+    known = [day[:3].lower() for day in DAYS]
     named = known if days.strip() == "all" else [day.strip().lower()[:3] for day in days.split(",") if day.strip()]
     if not set(named) <= set(known):
         refuse(f"“{days}” are not days; write them like mon,tue,wed.")

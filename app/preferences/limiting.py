@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from app.outbox import Message
 from app.preferences import limits, topics
 from app.preferences.models import FrequencyCap, SendingWindow, Topic
+from app.zones import DAYS
 
 PERIODS = {"days": "within so many days", "day": "per day", "week": "per week", "month": "per month"}
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MOST_CAPS, MOST_WINDOWS = 12, 21
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.campaigns import drafting, migrating, passing_by, publishing, undoing
+from app.campaigns import drafting, migrating, passing_by, planning, publishing, undoing
 from app.db import Database
 from app.engine import explaining, steering
 from app.engine.models import Campaign, Decision, Enrollment, Version
@@ -59,7 +59,7 @@ class Inside:
         with self.database.write() as session:
             drafting.replace(session, self.id, flow, user_id=None, at=self.now)
 
-    def plan(self, **choices: str) -> migrating.Plan:
+    def plan(self, **choices: str) -> planning.Plan:
         with self.database.write() as session:
             flow = drafting.get(session, self.id).flow
             return migrating.plan(session, self.id, flow, at=self.now, choices=choices)
@@ -156,7 +156,7 @@ def test_rule_23_a_choice_that_makes_no_sense_is_refused_and_nothing_is_publishe
     inside.draw(LOST)
 
     for choices in ({"m": "exit"}, {"w": "gone"}):
-        with pytest.raises(migrating.BadChoice):
+        with pytest.raises(planning.BadChoice):
             inside.publish(choices)
 
     with database.read() as session:

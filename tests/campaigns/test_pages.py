@@ -205,7 +205,7 @@ def test_publishing_pausing_and_resuming(sign_in: SignIn, campaign_id: int, sqli
     assert client.get(f"/campaigns/{campaign_id}/figures").get_json()["steps"]["s1"]["entered"] == 0
     assert client.post(f"/campaigns/{campaign_id}/pause").status_code == 303
     assert client.post(f"/campaigns/{campaign_id}/pause").status_code == 422
-    assert client.delete(f"/campaigns/{campaign_id}/pause").status_code == 303
+    assert client.post(f"/campaigns/{campaign_id}/release").status_code == 303
     assert client.post(f"/campaigns/{campaign_id}/archive").status_code == 303
     with sqlite_database.read() as session:
         assert session.get_one(Campaign, campaign_id).state == "ended"

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import Database
-from app.mail import holding, leasing, queries
+from app.mail import holding, leasing, queries, recovering
 
 
 def plans(database: Database, work: Any) -> list[str]:
@@ -34,9 +34,9 @@ def plans(database: Database, work: Any) -> list[str]:
             lambda s: leasing.claim(s, now=datetime.fromisoformat("2026-03-02T09:00Z"), limit=5, worker="w"),
             "ix_messages_due",
         ),
-        (lambda s: leasing.release(s), "ix_messages_held (reason=?)"),
+        (lambda s: recovering.release(s), "ix_messages_held (reason=?)"),
         (lambda s: holding.release(s, datetime.fromisoformat("2026-03-02T09:00Z")), "ix_messages_held"),
-        (lambda s: leasing.recover(s, datetime.fromisoformat("2026-03-02T09:00Z")), "ix_messages_leased"),
+        (lambda s: recovering.recover(s, datetime.fromisoformat("2026-03-02T09:00Z")), "ix_messages_leased"),
         (lambda s: queries.counts(s), "ix_messages_attention"),
         (lambda s: queries.waiting(s, "in_doubt"), "ix_messages_attention"),
         (lambda s: queries.waiting(s, "ready"), "ix_messages_due"),

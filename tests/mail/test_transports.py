@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from app.mail.mailboxes import Mailbox
+from app.mail.relay import relay as read_url
 from app.mail.rendering import Envelope
-from app.mail.transports.smtp import server as read_url
 from app.mail.transporttype import TRANSPORTS, BadMailUrl, Outcome, open_transport
 
 Script = Callable[[str], str | None]

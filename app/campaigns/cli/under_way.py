@@ -11,7 +11,7 @@ import click
 
 from app import cli
 from app import clock as time
-from app.campaigns import drafting, failing, migrating, passing_by, pausing, publishing, queries, undoing
+from app.campaigns import drafting, failing, migrating, passing_by, pausing, planning, publishing, queries, undoing
 from app.campaigns.cli import AT, campaigns, file_read, found, said, user_of
 from app.engine import steering
 
@@ -66,16 +66,16 @@ def plan_command(key: str, file: str | None, maps: tuple[str, ...], at: Any, as_
     cli.say({"key": key, "leads": plan.leads, "lines": lines}, as_json, lambda: planned(plan))
 
 
-def planned(plan: migrating.Plan) -> str:
+def planned(plan: planning.Plan) -> str:
     """A plan in words, one line for each occupied step."""
     rows = [f"  {line.step:8} (version {line.version}) {line.sentence} {_going(line, plan)}" for line in plan.lines]
     return "\n".join([f"{plan.leads} leads inside.", *(row.rstrip() for row in rows)])
 
 
-def _going(line: migrating.Line, plan: migrating.Plan) -> str:
-    if line.fate != migrating.LOST:
+def _going(line: planning.Line, plan: planning.Plan) -> str:
+    if line.fate != planning.LOST:
         return ""
-    words = {migrating.EXIT: "They leave the campaign.", migrating.STAY: "They finish on their version."}
+    words = {planning.EXIT: "They leave the campaign.", planning.STAY: "They finish on their version."}
     return words.get(line.choice) or f"They go to {line.choice} ({plan.places[line.choice]})."
 
 
@@ -99,7 +99,7 @@ def publish_command(key: str, moves: bool, maps: tuple[str, ...], email: str | N
             session.rollback()
             lines = [str(error), *(said(p) for p in error.problems if not p.is_warning)]
             cli.refuse("\n".join(lines) if len(lines) > 2 else lines[0])
-        except migrating.BadChoice as error:
+        except planning.BadChoice as error:
             session.rollback()
             cli.refuse(str(error))
         done = undoing.latest(session, campaign.id)

@@ -7,7 +7,7 @@ from flask import Response, jsonify, request, url_for
 from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
-from app.campaigns import checking, drafting, migrating, pausing, publishing, undoing
+from app.campaigns import checking, drafting, pausing, planning, publishing, undoing
 from app.campaigns.views.room import blueprint, found
 from app.engine.models import Version
 from app.web import Refused, htmx, session
@@ -23,7 +23,7 @@ def publish(campaign_id: int) -> Response | tuple[Response, int]:
     values = {"user_id": current_user.id, "at": clock.now(), "revision": given.get("revision"), "move": move}
     try:
         version = publishing.publish(session(), campaign_id, **values)
-    except migrating.BadChoice as refusal:
+    except planning.BadChoice as refusal:
         return jsonify(sentence=f"{refusal} Open the plan again: leads have moved since."), 422
     except publishing.Unpublishable as refusal:
         return jsonify(sentence=str(refusal), problems=checking.plain(refusal.problems)), 422
@@ -44,16 +44,6 @@ def pause(campaign_id: int) -> Response:
         raise Refused(f"“{campaign.name}” is not live, so there is nothing to pause.")
     auditing.note(session(), current_user.id, "paused campaign", "campaign", campaign_id)
     htmx.toast("Paused: nobody enters or moves, and queued mail is held.", "warning")
-    return htmx.refresh()
-
-
-@blueprint.delete("/campaigns/<int:campaign_id>/pause")
-def resume(campaign_id: int) -> Response:
-    campaign = found(campaign_id)
-    if not pausing.resume(session(), campaign_id, at=clock.now()):
-        raise Refused(f"“{campaign.name}” is not paused.")
-    auditing.note(session(), current_user.id, "resumed campaign", "campaign", campaign_id)
-    htmx.toast("Live again. Waits end later by as long as the pause lasted.")
     return htmx.refresh()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import sqlalchemy as sa
 from pydantic import Field
 
 from app import db
@@ -24,7 +23,7 @@ class AbTest(Settings):
         list[Share],
         Field(min_length=2, max_length=20),
         Widget("Paths and their shares until then", "shares", unit="%"),
-    ] = Field(default_factory=lambda: [Share(port="a", name="A", percent=50), Share(port="b", name="B", percent=50)])
+    ] = Field(default_factory=shares.halves)
     metric: Annotated[
         str,
         Field(pattern="^(clicked|opened|goal)$"),
@@ -62,12 +61,9 @@ def describe(settings: AbTest, names: Names) -> str:
 
 
 def run(batch: Batch, settings: AbTest) -> None:
-    campaign_id = batch.session.scalar(sa.select(batch.here.c.campaign_id).limit(1))
-    if campaign_id is None:
-        return
     arms = [share.port for share in settings.shares if not share.is_holdout]
     when = {"after": settings.after, "sample": settings.sample, "hours": settings.hours}
-    test = winning.Test(campaign_id, batch.step.id, arms, settings.metric, **when)  # type: ignore[arg-type]
+    test = winning.Test(batch.version.campaign_id, batch.step.id, arms, settings.metric, **when)  # type: ignore[arg-type]
     won = winning.winner(batch.session, test, now=batch.now)
     if won is None:
         shares.divide(batch, settings.shares)

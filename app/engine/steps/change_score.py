@@ -28,7 +28,7 @@ def describe(settings: ChangeScore, names: Names) -> str:
 
 
 def run(batch: Batch, settings: ChangeScore) -> None:
-    reason = settings.reason or f"Campaign {batch.campaign_key}"
+    reason = settings.reason or f"Campaign {batch.version.campaign_key}"
     scoring.change(
         batch.session, batch.lead_ids, settings.points, dimension=settings.dimension, reason=reason, at=batch.now
     )

@@ -23,7 +23,7 @@ def describe(settings: GoToCampaign, names: Names) -> str:
 
 
 def run(batch: Batch, settings: GoToCampaign) -> None:
-    props = {"reason": f"sent by campaign {batch.campaign_key}"}
+    props = {"reason": f"sent by campaign {batch.version.campaign_key}"}
     recording.record_for(
         batch.session, batch.here, kind="campaign_requested", subject=settings.campaign, at=batch.now, props=props
     )

@@ -55,9 +55,11 @@ def run(batch: Batch, settings: Goal) -> None:
 def _record(batch: Batch) -> None:
     """Say on the event log who has just reached the goal: those of this step that have a port now."""
     just = sa.select(rows.c.lead_id).where(
-        rows.c.version_id == batch.version_id, rows.c.step == batch.step.id, rows.c.port.in_(["reached", "end"])
+        rows.c.version_id == batch.version.id, rows.c.step == batch.step.id, rows.c.port.in_(["reached", "end"])
     )
-    recording.record_for(batch.session, just.subquery(), kind="goal_reached", subject=batch.campaign_key, at=batch.now)
+    recording.record_for(
+        batch.session, just.subquery(), kind="goal_reached", subject=batch.version.campaign_key, at=batch.now
+    )
 
 
 def ports(settings: Goal) -> tuple[Port, ...]:

@@ -25,7 +25,7 @@ def describe(settings: LeaveCampaign, names: Names) -> str:
 
 
 def run(batch: Batch, settings: LeaveCampaign) -> None:
-    props = {"reason": settings.reason or f"taken out by campaign {batch.campaign_key}"}
+    props = {"reason": settings.reason or f"taken out by campaign {batch.version.campaign_key}"}
     recording.record_for(
         batch.session, batch.here, kind="campaign_exit_requested", subject=settings.campaign, at=batch.now, props=props
     )

@@ -7,7 +7,6 @@ from typing import Annotated
 import sqlalchemy as sa
 from pydantic import Field
 
-from app import db
 from app.db import Json
 from app.engine import pairs
 from app.engine.batch import Batch
@@ -29,7 +28,6 @@ def describe(settings: RecordEvent, names: Names) -> str:
 
 
 def run(batch: Batch, settings: RecordEvent) -> None:
-    campaign = sa.select(db.table("campaigns").c.id).where(db.table("campaigns").c.key == batch.campaign_key)
     recording.record_for(
         batch.session,
         batch.here,
@@ -37,7 +35,7 @@ def run(batch: Batch, settings: RecordEvent) -> None:
         subject=settings.event,
         at=batch.now,
         props=sa.literal(pairs.plain(pairs.read(settings.values)), Json),
-        campaign_id=campaign.scalar_subquery(),
+        campaign_id=batch.version.campaign_id,
     )
     batch.leave()
 

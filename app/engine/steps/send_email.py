@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from app import db
-from app.engine import versions
 from app.engine.batch import Batch, rows
 from app.engine.steptype import Port, StepType
 from app.kinds import Settings, Widget
@@ -45,7 +44,7 @@ def describe(settings: SendEmail, names: Names) -> str:
 
 
 def run(batch: Batch, settings: SendEmail) -> None:
-    spec = versions.get(batch.session, batch.version_id).flow.spec
+    spec = batch.version.flow.spec
     terms = queueing.Terms(
         priority=spec.priority,
         zone=spec.zone,

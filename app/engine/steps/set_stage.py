@@ -28,7 +28,7 @@ def describe(settings: SetStage, names: Names) -> str:
 
 
 def run(batch: Batch, settings: SetStage) -> None:
-    reason = f"Campaign {batch.campaign_key}"
+    reason = f"Campaign {batch.version.campaign_key}"
     staging.set_stage(
         batch.session, batch.lead_ids, settings.stage, reason=reason, at=batch.now, only_up=settings.only_up
     )

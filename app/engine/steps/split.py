@@ -16,7 +16,7 @@ from app.segments.ruletype import Names
 
 class Split(Settings):
     shares: Annotated[list[Share], Field(min_length=2, max_length=20), Widget("Shares", "shares", unit="%")] = Field(
-        default_factory=lambda: [Share(port="a", name="A", percent=50), Share(port="b", name="B", percent=50)]
+        default_factory=shares.halves
     )
 
 

@@ -48,7 +48,7 @@ def run(batch: Batch, settings: Subscribe) -> None:
         batch.session,
         batch.lead_ids,
         settings.topic,
-        source=f"Campaign {batch.campaign_key}",
+        source=f"Campaign {batch.version.campaign_key}",
         at=batch.now,
         wording=f"{wording} {settings.proof}".strip(),
     )

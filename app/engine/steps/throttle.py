@@ -40,7 +40,7 @@ def due(settings: Throttle, arrival: Arrival) -> datetime | None:
 
 
 def run(batch: Batch, settings: Throttle) -> None:
-    if not locking.try_step(batch.session, batch.campaign_key, batch.step.id):
+    if not locking.try_step(batch.session, batch.version.campaign_key, batch.step.id):
         batch.rest(until=batch.now + AGAIN)
         return
     _give_turns(batch, settings)
@@ -58,8 +58,7 @@ def _of_visit(visits: Any) -> sa.ColumnElement[bool]:
 
 
 def _of_step(batch: Batch) -> sa.ColumnElement[bool]:
-    campaign = sa.select(batch.here.c.campaign_id).limit(1).scalar_subquery()
-    return sa.and_(TURNS.c.campaign_id == campaign, TURNS.c.step == batch.step.id)
+    return sa.and_(TURNS.c.campaign_id == batch.version.campaign_id, TURNS.c.step == batch.step.id)
 
 
 def _give_turns(batch: Batch, settings: Throttle) -> None:
@@ -111,12 +110,9 @@ def _waiting(*more: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 
 def _forget(batch: Batch) -> None:
     """Turns long past matter no more, but for a lead that still waits."""
-    old = sa.and_(TURNS.c.step == batch.step.id, TURNS.c.at < batch.now - KEPT)
-    campaign = sa.select(rows.c.campaign_id).where(rows.c.version_id == batch.version_id).limit(1).scalar_subquery()
+    old = TURNS.c.at < batch.now - KEPT
     batch.session.execute(
-        sa.delete(TURNS)
-        .where(TURNS.c.campaign_id == campaign, old, ~_waiting())
-        .execution_options(synchronize_session=False)
+        sa.delete(TURNS).where(_of_step(batch), old, ~_waiting()).execution_options(synchronize_session=False)
     )
 
 

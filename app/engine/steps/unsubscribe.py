@@ -26,7 +26,7 @@ def describe(settings: Unsubscribe, names: Names) -> str:
 
 def run(batch: Batch, settings: Unsubscribe) -> None:
     topic = settings.topic if settings.what == "topic" else None
-    source = f"Campaign {batch.campaign_key}"
+    source = f"Campaign {batch.version.campaign_key}"
     consenting.withdraw(batch.session, batch.lead_ids, topic, source=source, at=batch.now)
     batch.leave()
 

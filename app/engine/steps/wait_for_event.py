@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -10,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import db
 from app.db import Instant
-from app.engine import occurring
+from app.engine import occurring, patience
 from app.engine.batch import Batch, rows
-from app.engine.steptype import NEVER, Arrival, Port, StepType
+from app.engine.patience import Patience, Unit
+from app.engine.steptype import Port, StepType
 from app.kinds import Complaint, Settings, Widget
 from app.segments.ruletype import Names, name_of
 from app.tracking.queries import lead_events
-from app.zones import plus_days
 
 LOOK_BACK = (
     ("arrival", "from now on"),
@@ -55,10 +54,8 @@ class WaitForEvent(Settings):
         str, Field(pattern="^(arrival|entry|mail|ever)$"), Widget("What counts", "choice", choices=LOOK_BACK)
     ] = "arrival"
     after: Annotated[str, Field(max_length=200), Widget("That mail", "mail", shown_if=("look_back", "mail"))] = ""
-    patience: Annotated[int, Field(ge=1, le=10_000), Widget("But at most", "number", shown_if=("forever", ""))] = 3
-    unit: Annotated[
-        str, Field(pattern="^(hours|days)$"), Widget("Unit", "choice", choices=(("hours", "hours"), ("days", "days")))
-    ] = "days"
+    patience: Patience = 3
+    unit: Unit = "days"
     forever: Annotated[bool, Widget("Wait for ever", "switch", hint="Leads who never do it stay here.")] = False
 
 
@@ -90,22 +87,13 @@ def describe(settings: WaitForEvent, names: Names) -> str:
         _words(settings.event, settings.subject, names),
         *(_words(o.event, o.subject, names) for o in settings.others),
     ]
-    least = "for ever" if settings.forever else f"at most {settings.patience} {settings.unit}"
     since = f" since {name_of(names, 'mail', settings.after)} was sent" if settings.look_back == "mail" else ""
-    return f"Until the lead {' or '.join(listed)}{since}, {least}"
+    return f"Until the lead {' or '.join(listed)}{since}, {patience.words(settings)}"
 
 
 def _words(event: str, subject: str, names: Names) -> str:
     which = occurring.called(subject, names)
     return dict(occurring.CHOICES).get(event, event) + (f" “{which}”" if which else "")
-
-
-def due(settings: WaitForEvent, arrival: Arrival) -> datetime | None:
-    if settings.forever:
-        return NEVER
-    if settings.unit == "hours":
-        return arrival.arrived_at + timedelta(hours=settings.patience)
-    return plus_days(arrival.arrived_at, settings.patience, arrival.zone)
 
 
 def awaits(settings: WaitForEvent, events: sa.FromClause) -> sa.ColumnElement[bool]:
@@ -202,7 +190,7 @@ STEP = StepType(
     },
     describe=describe,
     check=check,
-    due=due,
+    due=patience.due,
     freezes=True,
     awaits=awaits,
     run=run,

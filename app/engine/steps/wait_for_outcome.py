@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from pydantic import Field
 
 from app import db
+from app.engine import patience
 from app.engine.batch import Batch, rows
-from app.engine.steptype import NEVER, Arrival, Port, StepType
+from app.engine.patience import Patience, Unit
+from app.engine.steptype import Port, StepType
 from app.kinds import Settings, Widget
 from app.segments.ruletype import Names
-from app.zones import plus_days
 
 OF = (("handoff", "the handoff to sales has an answer"), ("task", "the task is done"))
 ANSWERS = {"accepted": "Accepted", "rejected": "Rejected", "recycled": "Sent back"}
@@ -25,24 +25,13 @@ class WaitForOutcome(Settings):
         Field(pattern="^(handoff|task)$"),
         Widget("Until", "choice", choices=OF, hint="The latest one before this step."),
     ] = "handoff"
-    patience: Annotated[int, Field(ge=1, le=10_000), Widget("But at most", "number", shown_if=("forever", ""))] = 5
-    unit: Annotated[
-        str, Field(pattern="^(hours|days)$"), Widget("Unit", "choice", choices=(("hours", "hours"), ("days", "days")))
-    ] = "days"
+    patience: Patience = 5
+    unit: Unit = "days"
     forever: Annotated[bool, Widget("Wait for ever", "switch", hint="Leads nobody answers stay here.")] = False
 
 
 def describe(settings: WaitForOutcome, names: Names) -> str:
-    least = "for ever" if settings.forever else f"at most {settings.patience} {settings.unit}"
-    return f"Until {dict(OF)[settings.of]}, {least}"
-
-
-def due(settings: WaitForOutcome, arrival: Arrival) -> datetime | None:
-    if settings.forever:
-        return NEVER
-    if settings.unit == "hours":
-        return arrival.arrived_at + timedelta(hours=settings.patience)
-    return plus_days(arrival.arrived_at, settings.patience, arrival.zone)
+    return f"Until {dict(OF)[settings.of]}, {patience.words(settings)}"
 
 
 def awaits(settings: WaitForOutcome, events: sa.FromClause) -> sa.ColumnElement[bool]:
@@ -104,7 +93,7 @@ STEP = StepType(
     settings=WaitForOutcome,
     example={"of": "handoff", "patience": 5},
     describe=describe,
-    due=due,
+    due=patience.due,
     freezes=True,
     awaits=awaits,
     run=run,

@@ -16,11 +16,10 @@ from app.kinds import Complaint, Settings, Widget
 from app.leads import fields
 from app.leads.values import countries
 from app.segments.ruletype import Names
-from app.zones import holidays_of, instant, next_window, parts_of, plus_days
+from app.zones import DAYS, holidays_of, instant, next_window, parts_of, plus_days
 
 MODES = (("window", "a weekday and hour"), ("date", "a date"), ("field", "a date in a field"))
 PAST = (("continue", "continue at once"), ("skip", "skip the next step"), ("exit", "leave the campaign"))
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 EMPTY = datetime(1, 1, 2, tzinfo=UTC)  # the due time of a field without a date
 EARLIEST, LATEST = date(1000, 1, 1), date(9000, 1, 1)  # “9999-12-31” means never, and no later day can be computed
 CLOSED = (("", "no"), ("lead", "those of the lead's country"), *countries())

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from app import calling_out, db
+from app import db, destinations
 from app.engine import owing, pairs
 from app.engine.batch import Batch, rows
 from app.engine.steptype import Port, StepType
@@ -46,8 +46,8 @@ def describe(settings: Webhook, names: Names) -> str:
 def check(settings: Webhook) -> list[Complaint]:
     found = pairs.check("values", "Values", settings.values) + pairs.check("keep", "Keep", settings.keep)
     try:
-        calling_out.read(settings.url)
-    except calling_out.Refused as error:
+        destinations.read(settings.url)
+    except destinations.Refused as error:
         found.append(Complaint("url", str(error)))
     if not found and "email" in pairs.read(settings.keep):
         found.append(Complaint("keep", "Keep: an answer cannot change a lead’s email address."))
@@ -64,7 +64,7 @@ def run(batch: Batch, settings: Webhook) -> None:
         told=_told(settings),
         fixed=pairs.plain(pairs.read(settings.values)),
         keep=pairs.read(settings.keep),
-        campaign_key=batch.campaign_key,
+        campaign_key=batch.version.campaign_key,
         at=batch.now,
     )
     calls = owing.CALLS

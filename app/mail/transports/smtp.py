@@ -6,14 +6,11 @@ import re
 import smtplib
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from app.mail.relay import EXAMPLE, LOST, Down, Relay, connect, pace, relay, said
+from app.mail.relay import LOST, Down, Relay, connect, pace, relay, said
 from app.mail.rendering import Envelope
 from app.mail.transporttype import Outcome, State, TransportType
-
-__all__ = ["EXAMPLE", "SmtpTransport", "server"]
 
 MOST_ON_ONE_CONNECTION = 1000
 LONGEST_LINE, MOST_LINES = 65_536, 100
@@ -21,7 +18,6 @@ IDLE = 5.0  # seconds after which a kept connection is asked whether it still li
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
 _DOT = re.compile(rb"(?m)^\.")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-server = relay
 
 
 class SmtpTransport:
@@ -32,19 +28,6 @@ class SmtpTransport:
         self._used_at = 0.0
         self._read = b""  # of the next answer
 
-    def deliver(self, envelope: Envelope) -> Outcome:
-        """Try one mail. Never raises for what the other side does."""
-        return next(self.deliver_all([envelope], lambda _place: None))
-
-    def deliver_all(self, envelopes: Sequence[Envelope], leaving: Callable[[int], None]) -> Iterator[Outcome]:
-        """One after the other; after one that says the way is broken the rest are not tried."""
-        for place, envelope in enumerate(envelopes):
-            leaving(place)
-            outcome = self._one(envelope)
-            yield outcome
-            if outcome.is_down:
-                return
-
     def close(self) -> None:
         if self._smtp is not None:
             try:
@@ -53,7 +36,8 @@ class SmtpTransport:
                 self._drop()
         self._smtp = None
 
-    def _one(self, envelope: Envelope) -> Outcome:
+    def deliver(self, envelope: Envelope) -> Outcome:
+        """Try one mail. Never raises for what the other side does."""
         try:
             smtp = self._connected()
         except Down as error:

@@ -11,6 +11,7 @@ from app.accounts.guards import current_user
 from app.preferences import limiting, topics
 from app.preferences.limiting import BadLimit
 from app.web import htmx, session
+from app.zones import DAYS
 
 blueprint = Blueprint("preferences_limits", __name__)
 
@@ -69,7 +70,7 @@ def _page(cap_error: str = "", hours_error: str = "") -> str:
         windows=limiting.windows(session()),
         topics=[(topic.key, topic.name) for topic in topics.everything(session())],
         periods=list(limiting.PERIODS.items()),
-        days=limiting.DAYS,
+        days=DAYS,
         zone=organisation.get(session()).zone,
         cap_error=cap_error,
         hours_error=hours_error,
