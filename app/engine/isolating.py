@@ -26,14 +26,19 @@ def available(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(Campaign.state == "live", sa.or_(Campaign.trouble.is_(None), Campaign.try_again_at <= now))
 
 
-def attempt(session: Session, campaign_id: int, work: Callable[[], Any], *, now: datetime) -> bool:
-    """Do the work of one campaign; if it fails, nothing of it stays but the reason on the campaign."""
+def attempt(session: Session, campaign_id: int, work: Callable[[], Any], *, now: datetime, again: bool = True) -> bool:
+    """Do the work of one campaign; if it fails, nothing of it stays but the reason on the campaign.
+
+    Another process may just have written the row that we wanted to write: a second try finds it there.
+    """
     try:
         with session.begin_nested():
             work()
     except Exception as error:
         if _will_pass(error):
             raise
+        if again and isinstance(error, sa.exc.IntegrityError):
+            return attempt(session, campaign_id, work, now=now, again=False)
         set_aside(session, campaign_id, error, now=now)
         return False
     return True

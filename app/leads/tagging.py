@@ -22,10 +22,9 @@ def ensure(session: Session, name: str) -> Tag:
     if not key:
         raise BadValue("A tag needs at least one letter or digit.")
     found = session.scalar(sa.select(Tag).where(Tag.key == key))
-    if found is None:
-        found = Tag(key=key, name=name)
-        session.add(found)
-        session.flush()
+    if found is None:  # somebody else may be making it at this moment
+        session.execute(recording.insert_once(session, Tag.__table__, "key").values(key=key, name=name))
+        found = session.scalars(sa.select(Tag).where(Tag.key == key)).one()
     return found
 
 

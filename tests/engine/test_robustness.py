@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app.db import Database
-from app.engine import entering, observing, versions
+from app.engine import claiming, entering, observing, running, versions
+from app.engine.batch import prepare
 from app.engine.models import Campaign, Enrollment, Version
 from app.leads import erasing, merging, updating
+from app.leads.models import Lead
 from app.outbox import Message
 from app.tracking import recording
 from tests import factories
@@ -184,6 +189,42 @@ def test_two_engines_let_a_lead_in_once(database_on_postgresql: Database) -> Non
         observing.observe(second, now=NOW, limit=1)
     world.settle(NOW)
     assert world.where() == [("active", "s1")]
+
+
+def test_two_engines_that_write_the_same_at_once_set_no_campaign_aside(database_on_postgresql: Database) -> None:
+    """The second waits for the first, then finds what it wanted to write: a tag made new, and the tag on the lead."""
+    world = World(database_on_postgresql, factories.flow({"kind": "add_tag", "settings": {"tag": "hot"}}), count=1)
+    other = Campaign(key="other", name="Other", state="live", created_at=NOW, updated_at=NOW)
+    with world.database.write() as session:
+        session.add(other)
+        session.flush()
+        session.add(Version(campaign_id=other.id, number=1, flow=published(world), published_at=NOW))
+        session.flush()
+        other.version_id = session.scalar(sa.select(Version.id).where(Version.campaign_id == other.id))
+        for campaign_id in (world.campaign.id, other.id):
+            entering.request(session, campaign_id, sa.select(Lead.id), at=NOW, reason="test")
+    with world.database.write() as session:
+        observing.observe(session, now=NOW, limit=10)
+    second = threading.Thread(target=world.settle, args=(NOW,))
+    with world.database.write() as first:
+        prepare(first)
+        assert claiming.claim_where(first, Enrollment.campaign_id == other.id)
+        running.run(first, now=NOW)
+        claiming.put_back(first, now=NOW)
+        second.start()
+        _until_it_waits(first)
+    second.join()
+    assert troubles(world) == [None, None]
+    assert [state for state, _ in world.where()] == ["completed", "completed"]
+
+
+def _until_it_waits(session: Session) -> None:
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    for _ in range(200):
+        if session.scalar(waiting):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the second engine never met the first")
 
 
 def test_the_list_of_campaigns_says_which_cannot_run_and_why(sqlite_database: Database, sign_in: Any) -> None:
