@@ -52,8 +52,9 @@ bench: setup-dev ## run every benchmark in its short form, one line of JSON each
 fuzz: setup-dev ## hold the engine against the reference on new random flows (ARGS="5000" for more than 2,000)
 	@TRELLIS_FUZZ=$(or $(firstword $(ARGS)),2000) $(PY) -m pytest -q -n 2 --timeout=0 tests/engine/test_reference.py
 
-chaos: setup-dev ## kill engines and senders 200 times while 10,000 leads go through, on both databases (ARGS="--kills 20 --leads 500")
+chaos: setup-dev ## kill engines and senders 200 times while 10,000 leads go through, and stop PostgreSQL (ARGS="--kills 20 --leads 500")
 	PYTHONPATH=. $(PY) tests/chaos/killing.py $(ARGS)
+	TRELLIS_CHAOS=1 $(PY) -m pytest -q tests/chaos/test_kills.py -k stops_and_starts
 
 lock: ## write both lock files again after a change of pyproject.toml
 	@test -x $(UV) || { $(PYTHON) -m venv .venv/tools && .venv/tools/bin/python -m pip install --quiet uv==$(UV_VERSION); }
