@@ -59,8 +59,7 @@ COLUMNS = [column.name for column in rows.columns]
 
 def prepare(session: Session) -> None:
     """An empty batch on this connection."""
-    session.execute(sa.schema.CreateTable(rows, if_not_exists=True))
-    session.execute(sa.delete(rows))
+    db.scratch(session, rows)
 
 
 class Batch:

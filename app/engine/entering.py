@@ -46,8 +46,7 @@ def enter(
     """
     if version.flow.spec.start is None:
         return 0
-    session.execute(sa.schema.CreateTable(entrants, if_not_exists=True))
-    session.execute(sa.delete(entrants))
+    db.scratch(session, entrants)
     key = matching.c.key if "key" in matching.c else sa.literal("")
     given = sa.select(matching.c.lead_id, key, matching.c.at, matching.c.occasion)
     session.execute(sa.insert(entrants).from_select(["lead_id", "key", "at", "occasion"], given))

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app import db
 from app.db import Instant, Json
 from app.engine import entering, goals, isolating, locking, occurring, settling, versions
 from app.engine.catalog import TRIGGERS
@@ -92,8 +93,7 @@ def _show_missed(session: Session, campaign: Campaign, now: datetime, limit: int
 
 
 def _take(session: Session, which: sa.ColumnElement[bool], limit: int) -> int:
-    session.execute(sa.schema.CreateTable(seen, if_not_exists=True))
-    session.execute(sa.delete(seen))
+    db.scratch(session, seen)
     new = (
         sa.select(
             Event.id,

@@ -57,8 +57,7 @@ def fade(session: Session, now: datetime) -> int:
     found = model.active(session)
     if found is None:
         return 0
-    session.execute(sa.schema.CreateTable(FADING, if_not_exists=True))
-    session.execute(sa.delete(FADING))
+    db.scratch(session, FADING)
     lines = _lines(found[1].thresholds, now)
     count = (
         session.connection().execute(sa.insert(FADING).from_select(["lead_id", "points", "idle_days"], lines)).rowcount

@@ -43,8 +43,7 @@ def regrade(session: Session, leads: sa.Select[Any], *, now: datetime) -> int:
     if found is None:
         return 0
     thresholds = found[1].thresholds
-    session.execute(sa.schema.CreateTable(REGRADED, if_not_exists=True))
-    session.execute(sa.delete(REGRADED))
+    db.scratch(session, REGRADED)
     changed = session.connection().execute(_changes(thresholds, leads)).rowcount
     if changed:
         _write(session)

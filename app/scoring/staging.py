@@ -74,8 +74,7 @@ def _resting(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def _move(session: Session, who: sa.ColumnElement[bool], stage: str, reason: str, at: datetime) -> int:
-    session.execute(sa.schema.CreateTable(MOVED, if_not_exists=True))
-    session.execute(sa.delete(MOVED))
+    db.scratch(session, MOVED)
     moving = sa.select(LEADS.c.id, LEADS.c.stage).where(who, ruling.living())
     count = session.connection().execute(sa.insert(MOVED).from_select(["lead_id", "before"], moving)).rowcount
     if not count:

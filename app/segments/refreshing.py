@@ -89,8 +89,7 @@ def refresh_one(session: Session, segment: Segment, *, now: datetime, among: sa.
         difference = _difference(session, segment, now, among)
     except ruling.BadRule:
         return 0  # its page says what is wrong; the members stay as they were
-    session.execute(sa.schema.CreateTable(CHANGES, if_not_exists=True))
-    session.execute(sa.delete(CHANGES))
+    db.scratch(session, CHANGES)
     found = session.connection().execute(sa.insert(CHANGES).from_select(["lead_id", "joins"], difference)).rowcount
     joined, left = _apply(session, segment, now) if found else (0, 0)
     if found and not is_first:

@@ -17,7 +17,7 @@ from tests.engine.arena import Arena, Case, Person, drift, play, told
 
 FUZZ = int(os.environ.get("TRELLIS_FUZZ", "0"))  # so many random flows, instead of the few that CI always asks
 SHARDS = 4  # that may run beside each other
-ON_SQLITE, ON_POSTGRESQL = (FUZZ, FUZZ // 10) if FUZZ else (200, 20)
+ON_SQLITE, ON_POSTGRESQL = (FUZZ, FUZZ // 10) if FUZZ else (120, 12)
 
 pages = st.sampled_from(["/pricing", "/pricing/", "/Pricing", "/blog/one"])
 tags = st.sampled_from(["hot", "customer"])

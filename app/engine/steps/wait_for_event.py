@@ -114,8 +114,7 @@ def _awaited(settings: WaitForEvent, events: sa.FromClause) -> list[tuple[str, s
 
 def run(batch: Batch, settings: WaitForEvent) -> None:
     """Find for each lead what decides, once, and let it go that way; when the time is over the others go by "timeout"."""
-    batch.session.execute(sa.schema.CreateTable(decisive, if_not_exists=True))
-    batch.session.execute(sa.delete(decisive))
+    db.scratch(batch.session, decisive)
     found = _found(batch, settings).subquery("found")
     first = sa.select(found.c.enrollment_id, found.c.place, found.c.at).where(found.c.rank == 1)
     batch.session.execute(sa.insert(decisive).from_select(["enrollment_id", "place", "at"], first))
