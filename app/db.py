@@ -148,17 +148,19 @@ def _json_rows_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     return f"jsonb_array_elements({compiler.process(element.clauses, **kw)})"
 
 
-def scratch(session: Session, table: sa.Table) -> None:
-    """An empty temporary table on this connection.
+def temporary(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    """A table for one transaction on this connection, made empty by `scratch`.
 
-    Nobody vacuums one on PostgreSQL: emptied by DELETE alone it would grow for as long as the connection lives, and every
-    look at it would read all that ever stood there.
+    PostgreSQL empties it at each commit: by DELETE alone it would grow for as long as the connection lives, since nobody
+    vacuums it, and every look at it would read all that ever stood there.
     """
+    return sa.Table(name, sa.MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DELETE ROWS")
+
+
+def scratch(session: Session, table: sa.Table) -> None:
+    """A temporary table, empty, on this connection."""
     session.execute(sa.schema.CreateTable(table, if_not_exists=True))
-    if session.get_bind().dialect.name != "postgresql":
-        session.execute(sa.delete(table))
-    elif session.scalar(sa.text(f"SELECT pg_relation_size('{table.name}')")):
-        session.execute(sa.text(f"TRUNCATE {table.name}"))
+    session.execute(sa.delete(table))
 
 
 def rows_of(values: Sequence[Sequence[Any]], **columns: sa.types.TypeEngine[Any]) -> sa.Subquery:

@@ -24,9 +24,8 @@ from app.engine.versions import Published
 from app.segments import fields, ruling
 from app.segments.ruletype import RuleContext
 
-rows = sa.Table(
+rows = db.temporary(
     "batch",
-    sa.MetaData(),
     sa.Column(
         "enrollment_id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True, autoincrement=False
     ),
@@ -48,7 +47,6 @@ rows = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("withdraws", sa.Boolean),  # whether the end also takes back the mail not yet sent
     sa.Column("hops", sa.BigInteger, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 _SEEN = [
     rows.c[name] for name in "lead_id enrollment_id visit campaign_id step arrived_at entered_at due_at".split()

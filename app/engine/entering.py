@@ -19,14 +19,12 @@ from app.kinds import parse
 from app.segments import ruling
 from app.tracking import recording
 
-entrants = sa.Table(
+entrants = db.temporary(
     "entrants",
-    sa.MetaData(),
     sa.Column("lead_id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True, autoincrement=False),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("at", Instant, nullable=False),
     sa.Column("occasion", sa.Text, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 
 

@@ -23,9 +23,8 @@ from app.tracking.models import Event, Identity
 
 IS_NEW = sa.text("events.is_new")  # word for word as the partial index has it
 
-seen = sa.Table(
+seen = db.temporary(
     "observed",
-    sa.MetaData(),
     sa.Column("id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True, autoincrement=False),
     sa.Column("lead_id", sa.BigInteger),
     sa.Column("kind", sa.Text, nullable=False),
@@ -35,7 +34,6 @@ seen = sa.Table(
     sa.Column("props", Json),
     sa.Column("message_id", sa.BigInteger),
     sa.Column("campaign_id", sa.BigInteger),
-    prefixes=["TEMPORARY"],
 )
 
 

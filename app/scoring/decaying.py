@@ -24,13 +24,11 @@ LEADS: sa.Table = Lead.__table__
 IDENTITIES: sa.Table = Identity.__table__
 DAY = timedelta(days=1) // timedelta(microseconds=1)
 MILLION = 1_000_000
-FADING = sa.Table(
+FADING = db.temporary(
     "fading",
-    sa.MetaData(),
     sa.Column("lead_id", db.Key, primary_key=True, autoincrement=False),
     sa.Column("points", sa.Integer, nullable=False),
     sa.Column("idle_days", sa.Integer, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 
 

@@ -21,9 +21,8 @@ LEDGER: sa.Table = ScoreEntry.__table__
 LEADS: sa.Table = Lead.__table__
 IDENTITIES: sa.Table = Identity.__table__
 WRITTEN = ("fit", "interest", "score", "fit_grade", "interest_grade", "temperature")
-REGRADED = sa.Table(
+REGRADED = db.temporary(
     "regraded",
-    sa.MetaData(),
     sa.Column("lead_id", db.Key, primary_key=True, autoincrement=False),
     *(sa.Column(name, sa.Integer, nullable=False) for name in ("fit", "interest", "score")),
     *(sa.Column(f"{name}_before", sa.Integer, nullable=False) for name in ("fit", "interest", "score")),
@@ -33,7 +32,6 @@ REGRADED = sa.Table(
     sa.Column("fit_grade_before", sa.String, nullable=False),
     sa.Column("interest_grade_before", sa.Integer, nullable=False),
     sa.Column("temperature_before", sa.String, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 
 

@@ -15,12 +15,10 @@ from app.segments import ruling
 from app.tracking import recording
 
 LEADS: sa.Table = Lead.__table__
-MOVED = sa.Table(
+MOVED = db.temporary(
     "stage_moves",
-    sa.MetaData(),
     sa.Column("lead_id", db.Key, primary_key=True, autoincrement=False),
     sa.Column("before", sa.String, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 
 

@@ -19,12 +19,8 @@ from app.tracking import recording
 DRIFT_EVERY = timedelta(minutes=15)  # how often the passing of time alone may re-sort everybody
 LEADS: sa.Table = Lead.__table__
 MEMBERS: sa.Table = SegmentMember.__table__
-CHANGES = sa.Table(
-    "segment_changes",
-    sa.MetaData(),
-    sa.Column("lead_id", db.Key, nullable=False),
-    sa.Column("joins", sa.Boolean, nullable=False),
-    prefixes=["TEMPORARY"],
+CHANGES = db.temporary(
+    "segment_changes", sa.Column("lead_id", db.Key, nullable=False), sa.Column("joins", sa.Boolean, nullable=False)
 )
 
 

@@ -59,15 +59,13 @@ class WaitForEvent(Settings):
     forever: Annotated[bool, Widget("Wait for ever", "switch", hint="Leads who never do it stay here.")] = False
 
 
-decisive = sa.Table(  # for each lead of the batch that has one
+decisive = db.temporary(  # for each lead of the batch that has one
     "decisive",
-    sa.MetaData(),
     sa.Column(
         "enrollment_id", sa.Integer().with_variant(sa.BigInteger, "postgresql"), primary_key=True, autoincrement=False
     ),
     sa.Column("place", sa.BigInteger, nullable=False),
     sa.Column("at", Instant, nullable=False),
-    prefixes=["TEMPORARY"],
 )
 
 
