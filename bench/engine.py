@@ -88,23 +88,9 @@ def limit(folder: Path, enrollments: int, due: int) -> None:
         database.dispose()
         database = fresh(prepared, "ours")
         ours.append(measuring.seconds(lambda database=database: tick(database, NOW)))
-        same(database, due)
+        populating.same(database, due)
         database.dispose()
-    ratio = measuring.median(least) / measuring.median(ours)
-    figures = {
-        "enrollments": enrollments,
-        "due": due,
-        "tick_s": measuring.median(ours),
-        "bare_s": measuring.median(least),
-    }
-    measuring.say("S1 tick against bare SQL on SQLite", ratio, **figures, leads_per_s=due / measuring.median(ours))
-
-
-def same(database: Database, due: int) -> None:
-    with database.read() as session:
-        decided = session.scalar(sa.text("SELECT count(*) FROM decisions WHERE step = 'd1'"))
-        waiting = session.scalar(sa.text("SELECT count(*) FROM enrollments WHERE step = 'w2'"))
-    assert decided == waiting == due, (decided, waiting, due)
+    measuring.against("S1 tick against bare SQL on SQLite", least, ours, enrollments=enrollments, due=due)
 
 
 def idle(folder: Path, small: int, large: int) -> None:
@@ -144,7 +130,7 @@ def peak(url: str, due: int) -> int:
     """Tick once; the peak of this process."""
     database = Database(url)
     tick(database, NOW)
-    same(database, due)
+    populating.same(database, due)
     database.dispose()
     status = Path("/proc/self/status").read_text()  # getrusage would tell the parent's peak: Linux hands it on
     return int(status.partition("VmHWM:")[2].split()[0])

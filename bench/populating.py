@@ -112,3 +112,11 @@ def _fill(session: Session, count: int, due: int, topic_id: int, campaign_id: in
         into, _, chosen = fill.partition(" SELECT ")
         statement = sa.text(f"{into} {series} SELECT {chosen}")
         session.execute(statement, {k: v for k, v in given.items() if f":{k}" in statement.text})
+
+
+def same(database: Database, due: int) -> None:
+    """Everybody who was due has been decided about, and waits where the flow ends."""
+    with database.read() as session:
+        decided = session.scalar(sa.text("SELECT count(*) FROM decisions WHERE step = 'd1'"))
+        waiting = session.scalar(sa.text("SELECT count(*) FROM enrollments WHERE step = 'w2'"))
+    assert decided == waiting == due, (decided, waiting, due)

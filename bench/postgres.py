@@ -106,25 +106,9 @@ def limit(house: str, enrollments: int, due: int) -> None:
         for work, times in ((bare, least), (lambda database: tick(database, NOW), ours)):
             database = fresh(house)
             times.append(measuring.seconds(lambda work=work, database=database: work(database)))
-            same(database, due)
+            populating.same(database, due)
             database.dispose()
-    ratio = measuring.median(least) / measuring.median(ours)
-    figures = {
-        "enrollments": enrollments,
-        "due": due,
-        "tick_s": measuring.median(ours),
-        "bare_s": measuring.median(least),
-    }
-    measuring.say(
-        "S2 tick against one bare CTE on PostgreSQL", ratio, **figures, leads_per_s=due / measuring.median(ours)
-    )
-
-
-def same(database: Database, due: int) -> None:
-    with database.read() as session:
-        decided = session.scalar(sa.text("SELECT count(*) FROM decisions WHERE step = 'd1'"))
-        waiting = session.scalar(sa.text("SELECT count(*) FROM enrollments WHERE step = 'w2'"))
-    assert decided == waiting == due, (decided, waiting, due)
+    measuring.against("S2 tick against one bare CTE on PostgreSQL", least, ours, enrollments=enrollments, due=due)
 
 
 def work(url: str, start: float, engines: int) -> None:
@@ -156,7 +140,7 @@ def engines(house: str, due: int) -> None:
             for process in processes:
                 process.join()
             times[count].append(time.time() - start)
-            same(database, due)
+            populating.same(database, due)
             database.dispose()
     one, two = measuring.median(times[1]), measuring.median(times[2])
     measuring.say("S2 two engines against one on PostgreSQL", one / two, due=due, one_s=one, two_s=two)

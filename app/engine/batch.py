@@ -81,19 +81,15 @@ class Batch:
         self.now = now
         self.has_ended = False  # whether somebody's passage may have ended here
         self.left = 0  # how many have a port by now, or have ended
-        self._at_step = sa.and_(
+        # the condition over `batch.rows` that a lead is here
+        self.at_step = sa.and_(
             rows.c.version_id == version.id, rows.c.step == step.id, rows.c.state == "moving", rows.c.port.is_(None)
         )
 
     @cached_property
     def here(self) -> sa.FromClause:
         """The leads here, as rows."""
-        return sa.select(*_SEEN).where(self._at_step).subquery("here")
-
-    @property
-    def at_step(self) -> sa.ColumnElement[bool]:
-        """The condition over `batch.rows` that a lead is here."""
-        return self._at_step
+        return sa.select(*_SEEN).where(self.at_step).subquery("here")
 
     @property
     def leads(self) -> sa.Table:
@@ -103,7 +99,7 @@ class Batch:
     @property
     def lead_ids(self) -> sa.Select[Any]:
         """The ids of the leads here, as a selection."""
-        return sa.select(rows.c.lead_id).where(self._at_step)
+        return sa.select(rows.c.lead_id).where(self.at_step)
 
     def leave(
         self,
@@ -169,7 +165,7 @@ class Batch:
         self.session.execute(sa.update(rows).where(ended, rows.c.port.is_not(None)).values(port=None))
 
     def _update(self, where: sa.ColumnElement[bool] | None, **values: Any) -> None:
-        condition = self._at_step if where is None else sa.and_(self._at_step, where)
+        condition = self.at_step if where is None else sa.and_(self.at_step, where)
         result = self.session.execute(sa.update(rows).where(condition).values(**values))
         if "port" in values:
             self.left += result.rowcount  # type: ignore[attr-defined]

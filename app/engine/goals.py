@@ -19,6 +19,12 @@ from app.engine.models import Decision, Enrollment
 from app.engine.versions import Published
 from app.segments import ruling
 
+Which = Callable[[dict[str, Any]], bool]  # of the rules of a flow
+
+
+def _any(_rule: dict[str, Any]) -> bool:
+    return True
+
 
 def look(session: Session, version: Published, touched: sa.Select[Any], seen: sa.Table, *, now: datetime) -> int:
     """Among the touched leads inside, end or pull forward those whom a goal, an exit or an unsubscribe concerns."""
@@ -31,9 +37,7 @@ def look(session: Session, version: Published, touched: sa.Select[Any], seen: sa
     return count + _hold_for(session, version, touched, now)
 
 
-def look_at_all(
-    session: Session, version: Published, *, now: datetime, which: Callable[[dict[str, Any]], bool] = lambda rule: True
-) -> int:
+def look_at_all(session: Session, version: Published, *, now: datetime, which: Which = _any) -> int:
     """Among all inside, whoever is under a goal or an exit whose rule is of that kind: new itself, or moved by time alone."""
     inside = sa.select(Enrollment.lead_id).where(Enrollment.version_id == version.id, Enrollment.state == ACTIVE)
     return _hold_for(session, version, inside, now, which)
@@ -44,7 +48,7 @@ def _hold_for(
     version: Published,
     leads: sa.Select[Any],
     now: datetime,
-    which: Callable[[dict[str, Any]], bool] = lambda rule: True,
+    which: Which = _any,
 ) -> int:
     count = 0
     for rule, reason in _exits(version.flow):

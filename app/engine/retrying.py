@@ -12,8 +12,8 @@ from app.db import Instant
 from app.engine.models import Decision, Enrollment
 
 FIRST_DELAY = timedelta(minutes=5)
-OTHER = Enrollment.__table__.alias("other")
 MOST_TRIES = 6  # after 5, 10, 20, 40 and 80 minutes: two and a half hours in all
+OTHER = Enrollment.__table__.alias("other")
 
 
 def delay(tries: int) -> timedelta:
