@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -82,6 +83,12 @@ class Base(DeclarativeBase):
 def table(name: str) -> sa.Table:
     """A table by name, for SQL that must look at a later package's rows without importing it."""
     return Base.metadata.tables[name]
+
+
+@lru_cache(maxsize=64)
+def alias(name: str) -> sa.FromClause:
+    """The same under another name, made once: naming all its columns anew for each batch took longer than asking the question."""
+    return table(name).alias()
 
 
 class json_object(sa.sql.functions.GenericFunction[Any]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app import signing
-from app.db import Instant, Json, Key, table
+from app.db import Instant, Json, Key, alias, table
 from app.mail import slotting
 from app.mail.models import Mail
 from app.outbox import Message
@@ -55,7 +54,7 @@ def queue_for(
     """
     terms = terms or Terms()
     mail, is_limited = _find(session, mail_key)
-    leads = _alias("leads")
+    leads = alias("leads")
     reason = _reason(mail, permitting.refusal(leads, mail.topic_id, mail.purpose, at))
     if mail.purpose == "marketing" and terms.again != "always":
         reason = sa.func.coalesce(reason, sa.case((_had(mail, source, terms.again), "duplicate"), else_=sa.null()))
@@ -107,12 +106,6 @@ def queue_one(
     return message_id
 
 
-@functools.cache
-def _alias(name: str) -> sa.FromClause:
-    """Made once: this is asked for every batch, and naming all columns anew takes longer than the question."""
-    return table(name).alias()
-
-
 def find(session: Session, mail_key: str) -> Mail:
     """The mail of a key. Raises UnknownMail."""
     return _find(session, mail_key)[0]
@@ -132,7 +125,7 @@ def _had(mail: Mail, source: sa.FromClause, again: str) -> sa.ColumnElement[bool
     In another passage it counts only if one must never get it again, or if it is the mail of a record that was merged into
     this one: it came with that record's passage, or the event of its leaving still names that record.
     """
-    had, sent = _alias("messages"), _alias("events")
+    had, sent = alias("messages"), alias("events")
     of_the_other = sa.exists(
         sa.select(1)
         .select_from(sent)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from app.db import Instant, Key
+from app.db import Instant, Key, alias
 from app.preferences.models import MailPause, OptOut, Subscription, Suppression
 
 Value = sa.ColumnElement[Any]
-
-
-@functools.cache
-def _alias(model: Any) -> sa.FromClause:
-    """Made once: this is asked for every batch, and naming all columns anew takes longer than the question."""
-    return model.__table__.alias()  # type: ignore[no-any-return]
 
 
 def refusal(lead: sa.FromClause, topic_id: int | Value | None, purpose: str | Value, now: datetime | Value) -> Value:
@@ -44,25 +37,25 @@ def refusal(lead: sa.FromClause, topic_id: int | Value | None, purpose: str | Va
 
 def is_suppressed(address_hash: str | Value) -> sa.ColumnElement[bool]:
     """Whether nothing may go to the address of this hash, whoever has it now."""
-    kept = _alias(Suppression)
+    kept = alias(Suppression.__tablename__)
     return sa.exists(sa.select(1).select_from(kept).where(kept.c.address_hash == address_hash).correlate_except(kept))
 
 
 def _stands(lead: sa.FromClause, topic: Value, state: str) -> sa.ColumnElement[bool]:
     """Whether the lead's subscription to the topic is in this state; a mail of no topic needs one given of any."""
-    kept = _alias(Subscription)
+    kept = alias(Subscription.__tablename__)
     of_any = topic.is_(None) if state == "given" else sa.false()
     of_lead = sa.select(1).select_from(kept).where(kept.c.lead_id == lead.c.id, kept.c.state == state)
     return sa.exists(of_lead.where(sa.or_(kept.c.topic_id == topic, of_any)).correlate_except(kept))
 
 
 def _has(model: Any, lead: sa.FromClause) -> sa.ColumnElement[bool]:
-    kept = _alias(model)
+    kept = alias(model.__tablename__)
     return sa.exists(sa.select(1).select_from(kept).where(kept.c.lead_id == lead.c.id).correlate_except(kept))
 
 
 def _is_pausing(lead: sa.FromClause, now: datetime | Value) -> sa.ColumnElement[bool]:
-    rest = _alias(MailPause)
+    rest = alias(MailPause.__tablename__)
     until_later = rest.c.until_at > (now if isinstance(now, sa.ColumnElement) else sa.literal(now, Instant))
     return sa.exists(
         sa.select(1).select_from(rest).where(rest.c.lead_id == lead.c.id, until_later).correlate_except(rest)
