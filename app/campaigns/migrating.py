@@ -14,13 +14,15 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.campaigns import planning
-from app.campaigns.models import Move, Moved
+from app.campaigns.models import KeptMail, Move, Moved
 from app.campaigns.planning import EXIT, FATES, LOST, RETIMED, STAY, Line, Plan
 from app.engine import claiming, goals, graph, journal, leaving, locking, running, versions
 from app.engine.batch import Batch, prepare, rows
 from app.engine.graph import Flow, Step
 from app.engine.models import Campaign, Enrollment, Version
 from app.engine.versions import Published
+from app.outbox import Message
+from app.preferences.cancelling import UNSENT
 
 
 def plan(session: Session, campaign_id: int, given: Any, *, at: datetime, choices: Mapping[str, str] = {}) -> Plan:
@@ -70,7 +72,7 @@ def move(
     claiming.put_back(session, now=at)
     leaving.record(session, at)
     prepare(session)
-    _look(session, found, published, at)
+    _look(session, found, published, done)
     session.flush()
     return done
 
@@ -80,7 +82,8 @@ def note(
 ) -> Move:
     """Remember what was current before, so that the publication can be undone; the one before it no longer can."""
     former = sa.select(Move.id).where(Move.campaign_id == campaign_id)
-    _run(session, sa.delete(Moved).where(Moved.move_id.in_(former)))
+    for kept in (Moved, KeptMail):
+        _run(session, sa.delete(kept).where(kept.move_id.in_(former)))
     done = Move(campaign_id=campaign_id, version_id=version_id, before_id=before_id, moved_count=0, user_id=user_id, at=at)  # fmt: skip
     session.add(done)
     session.flush()
@@ -125,9 +128,14 @@ def _keep(session: Session, line: Line, move_id: int) -> None:
     fate = line.fate if line.fate != LOST else FATES.get(line.choice, "goes")
     names = ["version_id", "step", "visit", "arrived_at", "due_at", "held", "tries"]
     kept = sa.select(
-        sa.literal(move_id), rows.c.enrollment_id, sa.literal(fate, sa.String), *(rows.c[n] for n in names)
-    )
-    session.execute(sa.insert(Moved).from_select(["move_id", "enrollment_id", "fate", *names], kept.where(_at(line))))
+        sa.literal(move_id),
+        rows.c.enrollment_id,
+        sa.literal(fate, sa.String),
+        *(rows.c[n] for n in names),
+        Enrollment.paused_at,
+    ).join(Enrollment, Enrollment.id == rows.c.enrollment_id)
+    names = ["move_id", "enrollment_id", "fate", *names, "paused_at"]
+    session.execute(sa.insert(Moved).from_select(names, kept.where(_at(line))))
 
 
 def _leave(session: Session, line: Line, made: Plan, *, at: datetime, journals: bool) -> None:
@@ -187,13 +195,24 @@ def _count(session: Session, line: Line, version_id: int, at: datetime) -> None:
             line.shorter += leads if by < 0 else 0
 
 
-def _look(session: Session, made: Plan, published: Published, at: datetime) -> None:
+def _look(session: Session, made: Plan, published: Published, done: Move) -> None:
     """Goals and exits that are new hold at once for those who have just come under them (SEMANTICS 10)."""
     for version_id in {line.version_id for line in made.lines}:
         old = versions.get(session, version_id).flow
         if not goals.rules(published.flow) <= goals.rules(old):
-            goals.look_at_all(session, published, now=at)
+            _keep_mails(session, done)
+            goals.look_at_all(session, published, now=done.at)
             return
+
+
+def _keep_mails(session: Session, done: Move) -> None:
+    state = sa.case((Message.state == "claimed", "ready"), else_=Message.state)
+    unsent = (
+        sa.select(sa.literal(done.id), Message.id, state, Message.reason)
+        .join(Moved, Moved.enrollment_id == Message.enrollment_id)
+        .where(Moved.move_id == done.id, Message.state.in_(UNSENT))
+    )
+    session.execute(sa.insert(KeptMail).from_select(["move_id", "message_id", "state", "reason"], unsent))
 
 
 def _run(session: Session, statement: Any) -> None:

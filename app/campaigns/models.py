@@ -55,3 +55,19 @@ class Moved(Base):
     due_at: Mapped[datetime | None]
     held: Mapped[int]
     tries: Mapped[int] = mapped_column(sa.SmallInteger)
+    paused_at: Mapped[datetime | None]
+
+
+class KeptMail(Base):
+    """One unsent mail of a passage that a publication moved, as it stood before: a new exit or goal may withdraw it."""
+
+    __tablename__ = "kept_mails"
+
+    move_id: Mapped[Ref] = mapped_column(
+        sa.ForeignKey("moves.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    message_id: Mapped[Ref] = mapped_column(
+        sa.ForeignKey("messages.id"), primary_key=True, autoincrement=False, index=True
+    )
+    state: Mapped[Kind]
+    reason: Mapped[Name | None]

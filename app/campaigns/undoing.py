@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import db
-from app.campaigns.models import Move, Moved
+from app.campaigns.models import KeptMail, Move, Moved
 from app.engine import retrying
-from app.engine.models import Campaign, Decision, Enrollment, WebhookCall
+from app.engine.models import Campaign, Decision, Enrollment, Turn, WebhookCall
+from app.outbox import Message
 from app.tracking import recording
 
 MOVED, HERE, DECIDED = Moved.__table__, Enrollment.__table__, Decision.__table__
@@ -53,6 +54,8 @@ def undo(session: Session, campaign_id: int, *, at: datetime) -> Move:
                 "Leads have gone on in the new version already, so it cannot be undone; publish a corrected one instead."
             )
         _come_back(session, campaign_id, move, at)
+        _give_mails_back(session, move)
+        _forget_turns(session, move)
         move.undone_at = at
         campaign = session.get_one(Campaign, campaign_id)
         campaign.version_id, campaign.updated_at = move.before_id, at
@@ -105,6 +108,7 @@ def _restore(session: Session, move: Move) -> None:
         "held": MOVED.c.held + stood,
         "tries": MOVED.c.tries,
         "state": "active",
+        "paused_at": sa.case((HERE.c.state == "exited", MOVED.c.paused_at), else_=HERE.c.paused_at),
         "finished_at": None,
         "reason": None,
     }
@@ -125,8 +129,7 @@ def _may_come_back() -> sa.ColumnElement[bool]:
 
 def _come_back(session: Session, campaign_id: int, move: Move, at: datetime) -> None:
     """The journal forgets the going that is undone; the event log, which only grows, says that those taken out are back."""
-    is_back = sa.and_(HERE.c.state == "active", HERE.c.version_id == MOVED.c.version_id, HERE.c.visit == MOVED.c.visit)
-    undone = sa.and_(DECIDED.c.at == move.at, DECIDED.c.visit >= MOVED.c.visit, MOVED.c.move_id == move.id, is_back)
+    undone = sa.and_(DECIDED.c.at == move.at, DECIDED.c.visit >= MOVED.c.visit, _is_back(move))
     gone = (
         sa.select(DECIDED.c.enrollment_id, DECIDED.c.visit, DECIDED.c.port, HERE.c.lead_id)
         .join(MOVED, MOVED.c.enrollment_id == DECIDED.c.enrollment_id)
@@ -142,3 +145,28 @@ def _come_back(session: Session, campaign_id: int, move: Move, at: datetime) -> 
     )
     pair = sa.tuple_(DECIDED.c.enrollment_id, DECIDED.c.visit)
     session.execute(sa.delete(DECIDED).where(pair.in_(sa.select(gone.c.enrollment_id, gone.c.visit))))
+
+
+def _is_back(move: Move) -> sa.ColumnElement[bool]:
+    """Of a passage and what it was before: it stands there again."""
+    same = sa.and_(HERE.c.version_id == MOVED.c.version_id, HERE.c.visit == MOVED.c.visit)
+    return sa.and_(MOVED.c.move_id == move.id, MOVED.c.enrollment_id == HERE.c.id, HERE.c.state == "active", same)
+
+
+def _give_mails_back(session: Session, move: Move) -> None:
+    """Mail that was withdrawn from those who are back is owed again, as it was."""
+    kept, mails = KeptMail.__table__, Message.__table__
+    of_them = sa.exists().where(HERE.c.id == mails.c.enrollment_id, _is_back(move)).correlate(mails)
+    withdrawn = sa.and_(mails.c.state == "cancelled", mails.c.finished_at == move.at, of_them)
+    session.execute(
+        sa.update(mails)
+        .where(mails.c.id == kept.c.message_id, kept.c.move_id == move.id, withdrawn)
+        .values(state=kept.c.state, reason=kept.c.reason, finished_at=None)
+    )
+
+
+def _forget_turns(session: Session, move: Move) -> None:
+    """The turns they were given at a throttle the publication put them at: nobody else waits behind them."""
+    turns = Turn.__table__
+    put = sa.and_(turns.c.enrollment_id == HERE.c.id, turns.c.visit > MOVED.c.visit)
+    session.execute(sa.delete(turns).where(sa.exists().where(put, _is_back(move)).correlate(turns)))

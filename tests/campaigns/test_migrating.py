@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app.campaigns import drafting, migrating, passing_by, planning, publishing, undoing
 from app.db import Database
 from app.engine import explaining, steering
-from app.engine.models import Campaign, Decision, Enrollment, Version
+from app.engine.models import Campaign, Decision, Enrollment, Turn, Version
 from app.engine.ticking import tick
 from app.leads import erasing, tagging
 from app.leads.models import Lead
@@ -32,6 +32,7 @@ def mail(id_: str, next_: str, key: str = "welcome") -> dict[str, Any]:
 
 
 END = step("end", "exit")
+HOT = {"rule": "tag", "tag": "hot"}
 FLOW = drawn(wait("w", "m"), mail("m", "w2"), wait("w2", "end"), END)
 
 
@@ -83,6 +84,12 @@ class Inside:
 
     def where(self) -> list[tuple[str, str]]:
         return self.all(Enrollment.state, Enrollment.step)
+
+    def owed(self) -> list[Any]:
+        """What became of each mail."""
+        asked = sa.select(Message.state, Message.reason, Message.finished_at).order_by(Message.lead_id)
+        with self.database.read() as session:
+            return [tuple(row) for row in session.execute(asked)]
 
     def mails(self) -> int:
         with self.database.read() as session:
@@ -197,6 +204,41 @@ def test_rule_23_undo_brings_back_whom_a_new_exit_took_out(database: Database) -
     assert inside.rows() == before
     with database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Decision)) == 0
+
+
+def test_rule_23_undo_gives_back_the_mail_and_the_pause_of_whom_a_new_exit_took_out(database: Database) -> None:
+    inside = Inside(database, drawn(mail("m", "w"), wait("w", "end"), END), count=2)
+    with database.write() as session:
+        tagging.add(session, sa.select(Lead.id), "hot", at=inside.now - MINUTE)
+        steering.pause(session, inside.id, inside.leads[0], reason="asked for a break", by="Ana", at=inside.now)
+        late = sa.update(Message).where(Message.lead_id == inside.leads[1])
+        session.execute(late.values(state="held", reason="late"))
+    tick(database, inside.now)
+    before = inside.rows(), inside.owed()
+    inside.draw({**drawn(mail("m", "w"), wait("w", "end"), END), "exits": [{"rule": HOT, "reason": "is hot"}]})
+    inside.publish({})
+    assert inside.all(Enrollment.state, Enrollment.paused_at) == [("exited", None)] * 2
+    assert inside.owed() == [("cancelled", "exited", inside.now)] * 2
+
+    inside.undo()
+
+    assert (inside.rows(), inside.owed()) == before
+
+
+def test_rule_23_undo_takes_back_the_turns_given_at_a_new_throttle(database: Database) -> None:
+    inside = Inside(database, count=2, apart=timedelta(0))
+    queue = step("q", "throttle", {"out": "w2"}, per_hour=1)
+    inside.draw(drawn(queue, wait("w2", "end"), END))
+    inside.publish({"w": "q"})
+    with database.write() as session:  # somebody else is first in the queue, so that those moved wait in it
+        session.add(Turn(enrollment_id=999, visit=1, campaign_id=inside.id, step="q", at=inside.now))
+    tick(database, inside.now)
+    assert inside.where() == [("active", "q")] * 2
+
+    inside.undo()
+
+    with database.read() as session:
+        assert session.scalars(sa.select(Turn.enrollment_id)).all() == [999]
 
 
 def test_rule_23_undo_is_refused_once_another_system_is_called_because_of_it(database: Database) -> None:
