@@ -182,12 +182,16 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextlib.contextmanager
 def sink(log: Path) -> Iterator[str]:
     """A real SMTP server, which writes down the Message-ID of every mail it took."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log.touch()
     process = start("mail_sink.py", str(log), str(port))
     yield f"smtp://127.0.0.1:{port}/?tls=none&timeout=10&connections={CONNECTIONS}"
@@ -241,7 +245,7 @@ def run(
         while time.monotonic() - begun < limit:
             with contextlib.suppress(sa.exc.DBAPIError):
                 figures.miscounted += _miscounted(database, leads)
-                if _is_quiet(database, now):
+                if is_quiet(database, now):
                     if _is_over(database, leads):
                         break
                     now += STEP
@@ -274,7 +278,7 @@ def _miscounted(database: Database, leads: int) -> int:
     return int(not count == people == (stated or 0) <= leads)
 
 
-def _is_quiet(database: Database, now: datetime) -> bool:
+def is_quiet(database: Database, now: datetime) -> bool:
     """Nothing to observe, nobody due, no mail ready or on its way: time may pass."""
     moving = Message.state.in_(["ready", "deferred", "claimed", "in_flight"])
     with database.read() as session:

@@ -20,7 +20,9 @@ class Handler:
         head = content.split(b"\r\n\r\n", 1)[0] if isinstance(content, bytes) else b""
         name = next(line[12:] for line in head.split(b"\r\n") if line.startswith(b"Message-ID: "))
         os.write(self.log, name + b"\n")
-        slowest = 0.3 if random.random() < 0.02 else 0.004  # so that a sender can be killed on either side of the answer
+        slowest = (
+            0.3 if random.random() < 0.02 else 0.004
+        )  # so that a sender can be killed on either side of the answer
         await asyncio.sleep(random.random() * slowest)
         return "250 2.0.0 Ok: queued"
 

@@ -1,0 +1,316 @@
+"""A running Trellis under a steady load for as long as is asked: nothing is lost, nothing grows, nothing is late.
+
+As a program it runs for an hour and prints one line of figures and a verdict at the end: `make soak`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from app import beginning, clock, layers, signing
+from app.accounts import tokens, users
+from app.campaigns import publishing, text
+from app.capture.models import Form, Submission
+from app.db import Database
+from app.engine import health
+from app.engine.catalog import STEPS, TRIGGERS
+from app.engine.models import Enrollment
+from app.leads.models import Import, Lead
+from app.mail import links
+from app.outbox import Message
+from app.tracking.models import Event
+from tests.chaos import killing
+from tests.chaos.traffic import EMAIL, PASSWORD, Answers, Crowd
+from tests.conftest import ROOT, SECRET
+
+# The bounds. What grows is judged when there was time to warm up; what is slow, in the slowest hundredth.
+GROWTH, WARM = 0.10, 20 * 60
+WAL = 64 * 2**20  # as journal_size_limit has it
+LATE, SLOW = 30.0, 5.0  # seconds
+EVERY = 5.0  # seconds between two looks
+MEGABYTE = 2**20
+STATES = ("active", "completed", "converted", "exited", "merged", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen at one moment."""
+
+    at: float
+    resident: dict[str, int]
+    wal: int
+    size: int
+    tick_lag: float
+    observing_lag: float
+    queue_age: float
+    sentences: tuple[str, ...]
+
+
+@dataclass
+class Soak:
+    """What became of it: the looks, the answers, what the logs complain of, and what is missing or too much."""
+
+    answers: Answers
+    looks: list[Look] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    stored: dict[str, int] = field(default_factory=dict)
+    mails: int = 0
+    is_sqlite: bool = True
+
+    def growth(self) -> dict[str, float]:
+        """By how much each process grew: the last tenth of the looks against the tenth after the warm-up."""
+        warm = [look for look in self.looks if look.at >= WARM]
+        tenth = max(1, len(warm) // 10)
+        if len(warm) < 10:
+            return {}
+        first, last = warm[:tenth], warm[-tenth:]
+        return {name: _middle(last, name) / _middle(first, name) - 1 for name in self.looks[0].resident}
+
+    def slowest(self) -> float:
+        """What 99 of 100 answers stayed under."""
+        return sorted(self.answers.seconds)[int(len(self.answers.seconds) * 0.99)]
+
+    def broken(self) -> list[str]:
+        """Each bound that did not hold, as a sentence; none is what we want."""
+        said = [*self.wrong, *self.complaints, *self.answers.wrong]
+        said += [f"{name} grew by {by:.0%}" for name, by in self.growth().items() if by > GROWTH]
+        wal = max(look.wal for look in self.looks)
+        if self.is_sqlite and wal > WAL * 1.1:
+            said.append(f"the WAL grew to {wal / MEGABYTE:.0f} MB")
+        for name in ("tick_lag", "observing_lag", "queue_age"):
+            worst = max(getattr(look, name) for look in self.looks)
+            if worst > LATE:
+                said.append(f"{name} came to {worst:.0f} s")
+        if self.slowest() > SLOW:
+            said.append(f"one answer in a hundred took more than {self.slowest():.1f} s")
+        return said + sorted({sentence for look in self.looks for sentence in look.sentences})
+
+    def line(self, name: str) -> str:
+        """The one line of figures."""
+        last, took = self.looks[-1], self.answers.seconds
+        parts = [f"soak {name}: {last.at / 60:.1f} minutes", f"{len(took)} answers"]
+        parts += [f"{count} {what}" for what, count in self.stored.items()] + [f"{self.mails} mails"]
+        parts += [f"{len(self.answers.wrong)} wrong answers", f"{len(self.complaints)} complaints in the logs"]
+        parts += [f"median {statistics.median(took) * 1000:.0f} ms", f"p99 {self.slowest() * 1000:.0f} ms"]
+        parts += [f"slowest {max(took):.1f} s"]
+        grown = self.growth()
+        for process, size in last.resident.items():
+            by = f" ({grown[process]:+.1%} since warm)" if process in grown else ""
+            parts.append(f"{process} {size / MEGABYTE:.0f} MB{by}")
+        parts += [f"WAL at most {max(look.wal for look in self.looks) / MEGABYTE:.0f} MB"]
+        parts += [f"database {last.size / MEGABYTE:.0f} MB"]
+        for what in ("tick_lag", "observing_lag", "queue_age"):
+            parts.append(f"{what} at most {max(getattr(look, what) for look in self.looks):.1f} s")
+        return ", ".join(parts)
+
+
+def _middle(looks: list[Look], name: str) -> float:
+    return statistics.median(look.resident[name] for look in looks)
+
+
+def furnish(database: Database) -> tuple[str, str]:
+    """A user, a form, a live campaign; answers the form's public id and an API token."""
+    with database.write() as session:
+        user = users.create(session, email=EMAIL, name="Soak", role="administrator", password=PASSWORD)
+        _, token = tokens.create(session, user.id, "soak")
+        read = text.read((Path(__file__).parent / "soak.yaml").read_bytes())
+        campaign = text.create(session, read, user_id=user.id, at=clock.now())
+        publishing.publish(session, campaign.id, user_id=user.id, at=clock.now())
+        return session.scalars(sa.select(Form.public_id).where(Form.key == "soak")).one(), token
+
+
+@contextlib.contextmanager
+def processes(folder: Path, env: dict[str, str], duties: tuple[str, ...]) -> Iterator[dict[str, int]]:
+    """The real processes, "serve" alone or "web", "engine", "sender"; their ids. Asked to stop at the end, they must."""
+    started = {duty: _start(folder, env, duty) for duty in duties}
+    try:
+        for duty in duties:
+            _wait_for(folder / f"{duty}.log", "Trellis is ")
+        yield {duty: process.pid for duty, process in started.items()}
+    finally:
+        for process in started.values():
+            process.send_signal(signal.SIGTERM)
+        codes = {duty: process.wait(60) for duty, process in started.items()}
+    assert not any(codes.values()), codes
+
+
+def _start(folder: Path, env: dict[str, str], duty: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve", *(["--only", duty] if duty != "serve" else [])]
+    with open(folder / f"{duty}.log", "wb") as log:
+        return subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
+
+
+def _wait_for(log: Path, words: str) -> None:
+    until = time.monotonic() + 60
+    while words not in log.read_text():
+        assert time.monotonic() < until, f"{log.name} does not start:\n{log.read_text()}"
+        time.sleep(0.1)
+
+
+def run(database: Database, folder: Path, *, seconds: float, duties: tuple[str, ...], import_rows: int) -> Soak:
+    """Let everybody work for so long, then let the queues empty and count."""
+    form, token = furnish(database)
+    port = killing.free_port()
+    base_url = f"http://127.0.0.1:{port}"
+    links.use(base_url)
+    with killing.sink(folder / "taken.log") as mail_url:
+        env = os.environ | {
+            "PORT": str(port),
+            "TRELLIS_BASE_URL": base_url,
+            "TRELLIS_DATA": str(folder),
+            "TRELLIS_DATABASE_URL": database.url.render_as_string(hide_password=False),
+            "TRELLIS_MAIL_URL": mail_url,
+            "TRELLIS_SECRET_KEY": SECRET,
+            "TRELLIS_PROXIES": "1",
+            "TRELLIS_DEMO": "0",
+            "PYTHONUNBUFFERED": "1",
+        }
+        crowd = Crowd(base_url, form, token, database, import_rows)
+        soak = Soak(crowd.answers, is_sqlite=database.is_sqlite)
+        with processes(folder, env, duties) as ids:
+            begun = time.monotonic()
+            with crowd:
+                while time.monotonic() - begun < seconds:
+                    time.sleep(min(EVERY, seconds / 5))
+                    soak.looks.append(_look(database, ids, time.monotonic() - begun))
+                    _tell(folder, soak)
+            _rest(database)
+    soak.complaints += [line for duty in duties for line in _complaints(folder / f"{duty}.log")]
+    _judge(database, folder / "taken.log", soak)
+    return soak
+
+
+def _look(database: Database, ids: dict[str, int], at: float) -> Look:
+    resident = {name: _resident(number) for name, number in ids.items()}
+    with database.read() as session:
+        if database.is_sqlite:
+            path = Path(str(database.url.database))
+            wal, size = (p.stat().st_size for p in (path.with_name(path.name + "-wal"), path))
+        else:
+            wal = session.scalar(sa.text("SELECT CAST(sum(size) AS bigint) FROM pg_ls_waldir()")) or 0
+            size = session.scalar(sa.text("SELECT pg_database_size(current_database())")) or 0
+        seen = health.look(session)
+    return Look(at, resident, wal, size, seen.tick_lag, seen.observing_lag, seen.queue_age, tuple(seen.sentences))
+
+
+def _resident(process: int) -> int:
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _tell(folder: Path, soak: Soak) -> None:
+    """A line for whoever watches, once a minute."""
+    look, before = soak.looks[-1], soak.looks[-2:-1]
+    if not before or look.at // 60 != before[0].at // 60:
+        sizes = ", ".join(f"{name} {size / MEGABYTE:.1f}" for name, size in look.resident.items())
+        with open(folder / "looks.log", "a") as log:
+            log.write(
+                f"{look.at / 60:5.1f} min: {sizes} MB, WAL {look.wal / MEGABYTE:.1f}, database {look.size / MEGABYTE:.1f}, "
+                f"lag {look.tick_lag:.1f} {look.observing_lag:.1f}, queue {look.queue_age:.1f} s, "
+                f"{len(soak.answers.seconds)} answers, {len(soak.answers.wrong)} wrong {soak.answers.wrong[-1:]}\n"
+            )
+
+
+def _rest(database: Database) -> None:
+    """Until all that is due by now is done."""
+    now, until = clock.now(), time.monotonic() + 60
+    while not (killing.is_quiet(database, now) and _imports_are_over(database)):
+        if time.monotonic() > until:
+            return
+        time.sleep(0.5)
+
+
+def _imports_are_over(database: Database) -> bool:
+    with database.read() as session:
+        return not session.scalar(sa.select(sa.exists().where(Import.state == "running")))
+
+
+def _complaints(log: Path) -> list[str]:
+    """What went wrong by the process's own account."""
+    words = (" WARNING ", " ERROR ", " CRITICAL ", "Traceback")
+    return [line for line in log.read_text().splitlines() if any(word in line for word in words)]
+
+
+def _judge(database: Database, log: Path, soak: Soak) -> None:
+    """All that was accepted is there, everybody who came is in one state, and every mail arrived once."""
+    number = sa.func.count()
+    with database.read() as session:
+
+        def count(*where: sa.ColumnElement[bool]) -> int:
+            return session.scalar(sa.select(number).where(*where)) or 0
+
+        soak.stored = {
+            "hits": count(Event.kind == "page_viewed", Event.subject.like("/soak/%")),
+            "forms": count(Submission.state == "accepted"),
+            "leads by API": count(Lead.source == "API"),
+            "events by API": count(Event.kind == "custom", Event.subject == "soaked"),
+            "leads by import": session.scalar(sa.select(sa.func.sum(Import.created_count))) or 0,
+        }
+        leads = count(Lead.id > 0)
+        entered, people = session.execute(sa.select(number, sa.func.count(Enrollment.lead_id.distinct()))).one()
+        known = count(Enrollment.state.in_(STATES))
+        failed = count(Enrollment.state == "failed")
+        sent = set(session.scalars(sa.select(Message.id).where(Message.state == "sent")))
+        states = Counter(session.scalars(sa.select(Message.state)))
+    taken = Counter(log.read_text().split())
+    arrived = {int(name[1:].partition(".")[0]) for name in taken}
+    soak.mails = len(arrived)
+    soak.wrong += [
+        f"{soak.answers.accepted[what]} {what} were accepted and {there} are stored"
+        for what, there in soak.stored.items()
+        if there != soak.answers.accepted[what]
+    ]
+    if not entered == people == known == leads:
+        soak.wrong.append(f"of {leads} leads {entered} entered, {people} of them different, {known} in a known state")
+    if failed:
+        soak.wrong.append(f"{failed} passages failed")
+    if sent != arrived or max(taken.values(), default=1) > 1 or not states.keys() <= {"sent", "not_sent", "ready"}:
+        soak.wrong.append(f"{len(sent)} mails are sent, {len(arrived)} arrived, {taken.total()} times; {dict(states)}")
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--minutes", type=float, default=60)
+    asked.add_argument("--on", choices=["sqlite", "postgresql"], default="sqlite")
+    asked.add_argument("--together", action="store_true", help="one process; PostgreSQL has three as a rule")
+    asked.add_argument("--import-rows", type=int, default=500)
+    given = asked.parse_args()
+    get_ready()
+    duties = ("serve",) if given.on == "sqlite" or given.together else ("web", "engine", "sender")
+    place = killing.sqlite_at if given.on == "sqlite" else killing.postgresql
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    print(f"The logs are in {folder}.", flush=True)
+    with place(folder / given.on) as database:
+        beginning.begin(database, at=clock.now())
+        soak = run(database, folder, seconds=given.minutes * 60, duties=duties, import_rows=given.import_rows)
+        database.dispose()
+    print(soak.line(given.on))
+    broken = soak.broken()
+    print("\n".join(broken[:40]) if broken else "Every bound held.")
+    sys.exit(bool(broken))
+
+
+def get_ready() -> None:
+    layers.load_models()
+    for catalog in (STEPS, TRIGGERS):
+        catalog.load()
+    signing.use(SECRET)
+
+
+if __name__ == "__main__":
+    main()
