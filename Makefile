@@ -1,6 +1,6 @@
 # Everything a developer does. Each target first sets up what it needs in .venv, and skips that when nothing changed.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check bench fuzz lock vendor clean
+.PHONY: help setup setup-dev run test check bench fuzz chaos soak lock vendor clean
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo "$$p"; break; fi; done)
@@ -55,6 +55,9 @@ fuzz: setup-dev ## hold the engine against the reference on new random flows (AR
 chaos: setup-dev ## kill engines and senders 200 times while 10,000 leads go through, and stop PostgreSQL (ARGS="--kills 20 --leads 500")
 	PYTHONPATH=. $(PY) tests/chaos/killing.py $(ARGS)
 	TRELLIS_CHAOS=1 $(PY) -m pytest -q tests/chaos/test_kills.py -k stops_and_starts
+
+soak: setup-dev ## an hour of everything at once on a running copy; nothing lost, late or growing (ARGS="--minutes 5 --on postgresql")
+	PYTHONPATH=. $(PY) tests/chaos/soaking.py $(ARGS)
 
 lock: ## write both lock files again after a change of pyproject.toml
 	@test -x $(UV) || { $(PYTHON) -m venv .venv/tools && .venv/tools/bin/python -m pip install --quiet uv==$(UV_VERSION); }
