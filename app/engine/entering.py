@@ -143,7 +143,7 @@ def _stood_still(version: Published, since: sa.ColumnElement[Any]) -> sa.ColumnE
     if not version.pauses:
         return sa.literal(0)
     pause = db.rows_of(version.pauses, start=sa.BigInteger(), end=sa.BigInteger())
-    entry = sa.type_coerce(since, sa.BigInteger())
+    entry = sa.cast(since, sa.BigInteger)
     span = pause.c.end - sa.case((pause.c.start > entry, pause.c.start), else_=entry)
     total = sa.func.coalesce(sa.func.sum(span), 0)
     return sa.cast(sa.select(total).where(pause.c.end > entry).correlate(entrants).scalar_subquery(), sa.BigInteger)
