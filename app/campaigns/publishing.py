@@ -60,8 +60,8 @@ def publish(
     version = (
         before if before is not None and before.flow == flow else _new_version(session, campaign, flow, user_id, at)
     )
-    if campaign.state not in ("live", "paused") and version is before:
-        timing.begin(session, versions.get(session, version.id), at=at)
+    looked = before if campaign.state in ("live", "paused") else None
+    timing.begin(session, versions.get(session, version.id), at=at, before=looked)
     _go_live(session, campaign, version, at)
     if before is not None and move is not None:
         migrating.move(session, campaign.id, version, before_id=before.id, choices=move, user_id=user_id, at=at)

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.campaigns.models import KeptMail, Move, Moved
-from app.engine import retrying
-from app.engine.models import Campaign, Decision, Enrollment, Turn, WebhookCall
+from app.engine import retrying, timing, versions
+from app.engine.models import Campaign, Decision, Enrollment, Turn, Version, WebhookCall
 from app.outbox import Message
 from app.tracking import recording
 
@@ -56,6 +56,8 @@ def undo(session: Session, campaign_id: int, *, at: datetime) -> Move:
         _come_back(session, campaign_id, move, at)
         _give_mails_back(session, move)
         _forget_turns(session, move)
+        undone = session.get_one(Version, move.version_id)
+        timing.begin(session, versions.get(session, move.before_id), at=move.at, before=undone)
         move.undone_at = at
         campaign = session.get_one(Campaign, campaign_id)
         campaign.version_id, campaign.updated_at = move.before_id, at

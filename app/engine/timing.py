@@ -13,7 +13,7 @@ from app.accounts import organisation
 from app.engine import entering, isolating, locking, rationing, spans, versions
 from app.engine.catalog import TRIGGERS
 from app.engine.graph import TriggerSpec
-from app.engine.models import Campaign, TriggerState, Waiting
+from app.engine.models import Campaign, TriggerState, Version, Waiting
 from app.engine.triggertype import TriggerType
 from app.engine.versions import Published
 from app.kinds import parse
@@ -100,11 +100,16 @@ def _enter(session: Session, version: Published, trigger: TriggerSpec, found: sa
     return entering.enter(session, version, matching.subquery("matching"), now=now, trigger=trigger, by_time=True)
 
 
-def begin(session: Session, version: Published, *, at: datetime) -> None:
-    """Let the triggers of a campaign that goes live again with a version it had before look from now on."""
+def begin(session: Session, version: Published, *, at: datetime, before: Version | None = None) -> None:
+    """Let the triggers of a version that becomes current look from then on, but those that looked alike in the one before.
+
+    Without one before, all of them: a campaign that was over has looked at nothing.
+    """
+    triggers = before.flow.get("triggers", []) if before else []
+    known = {trigger["id"]: (trigger["kind"], trigger.get("settings", {})) for trigger in triggers}
     for trigger in version.flow.spec.triggers:
         kind = TRIGGERS.get(trigger.kind)
-        if kind is not None and kind.due is not None:
+        if kind is not None and kind.due is not None and known.get(trigger.id) != (trigger.kind, trigger.settings):
             rationing.state_of(session, version, trigger).looked_until = at
     session.flush()
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock
+from app.campaigns import drafting, pausing, publishing, undoing
 from app.db import Database
 from app.engine import explaining, timing, versions
 from app.engine.models import Campaign, Enrollment
@@ -175,6 +176,60 @@ def test_a_first_look_starts_at_the_publication_whatever_was_changed_since(datab
     with database.write() as session:  # renamed before the engine came to look
         session.execute(sa.update(Campaign).values(name="Renewals", updated_at=at("2026-03-04T09:01Z")))
     assert looked(database, at("2026-03-04T09:02Z")) == [1]
+
+
+@pytest.mark.parametrize("between", [[], [{"id": "t2", "kind": "by_hand"}]])
+def test_a_trigger_that_is_new_or_changed_looks_from_its_publication_whatever_its_name_was_used_for(
+    database: Database, between: list[dict[str, Any]]
+) -> None:
+    begun = at("2026-03-02T10:00Z")
+    people = [{"renewal": "2026-03-05"}, {"renewal": "2026-03-14"}, {"renewal": "2026-03-20"}]
+    with database.write() as session:
+        factories.field(session, "renewal", "date")
+        for lead_id, values in zip(factories.leads(session, 3), people, strict=True):
+            updating.set_values(session, lead_id, values, at=begun)
+        made = drafting.create(session, name="Renewals", at=begun, flow=renewals(21))
+        publishing.publish(session, made.id, user_id=None, at=begun)
+    assert looked(database, begun + HOUR) == [0]
+    with database.write() as session:
+        pausing.pause(session, made.id, at=begun + HOUR)
+    if between:
+        published(database, made.id, renewals(21) | {"triggers": between}, at("2026-03-06T09:00Z"))
+    published(database, made.id, renewals(0), at("2026-03-07T09:00Z"))
+    assert looked(database, at("2026-03-07T09:01Z"), at("2026-03-14T09:00Z")) == [0, 1]
+    with database.read() as session:
+        assert session.scalars(sa.select(Enrollment.held)).all() == [0], "it came after the pause"
+    again = renewals(0) | {"triggers": [*renewals(0)["triggers"], {"id": "t3", "kind": "by_hand"}]}
+    published(
+        database, made.id, again, at("2026-03-20T09:01Z")
+    )  # this one is as it was: what the engine slept over counts
+    assert looked(database, at("2026-03-20T09:02Z")) == [1]
+
+
+def test_rule_23_a_publication_that_is_undone_has_cost_no_date(database: Database) -> None:
+    begun = at("2026-03-02T10:00Z")
+    with database.write() as session:
+        factories.field(session, "renewal", "date")
+        [lead] = factories.leads(session, 1)
+        updating.set_values(session, lead, {"renewal": "2026-03-04"}, at=begun)
+        made = drafting.create(session, name="Renewals", at=begun, flow=renewals(0))
+        publishing.publish(session, made.id, user_id=None, at=begun)
+    assert looked(database, at("2026-03-03T10:00Z")) == [0]
+    published(database, made.id, renewals(9), at("2026-03-04T08:00Z"))
+    assert looked(database, at("2026-03-04T09:30Z")) == [0]
+    with database.write() as session:
+        undoing.undo(session, made.id, at=at("2026-03-04T10:00Z"))
+    assert looked(database, at("2026-03-04T10:01Z")) == [1]
+
+
+def renewals(days: int) -> dict[str, Any]:
+    return flow("date_field", {"field": "renewal", "at": "09:00", "offset_days": days})
+
+
+def published(database: Database, campaign_id: int, given: dict[str, Any], moment: datetime) -> None:
+    with database.write() as session:
+        drafting.replace(session, campaign_id, given, user_id=None, at=moment)
+        publishing.publish(session, campaign_id, user_id=None, at=moment)
 
 
 def turned(database: Database, state: str, moment: datetime) -> None:
