@@ -71,3 +71,39 @@ class KeptMail(Base):
     )
     state: Mapped[Kind]
     reason: Mapped[Name | None]
+
+
+class Shadow(Base):
+    """A flow that runs beside the live one on the same leads and events; all it does stays in `shadow_rows`."""
+
+    __tablename__ = "shadows"
+
+    campaign_id: Mapped[Ref] = mapped_column(
+        sa.ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    number: Mapped[int | None]  # of the version; None: the draft, as it was at the start
+    flow: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime]
+    started_by: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
+    ran_until: Mapped[datetime | None]  # None: not yet
+    all_seen_at: Mapped[datetime | None]  # when everybody inside was looked at, and not only those with something due
+    seen_until: Mapped[Ref] = mapped_column(default=0)  # every event up to this one has been seen,
+    seen: Mapped[list[Any]] = mapped_column(default=list)  # and these later ones, since ids commit out of order
+    last_id: Mapped[int]  # of the rows it made
+    is_full: Mapped[bool] = mapped_column(default=False)  # more leads would have come in than are followed
+    trouble: Mapped[str | None]
+
+
+class ShadowRow(Base):
+    """One row of any table as the shadow would have left it; laid over the live row when the shadow goes on."""
+
+    __tablename__ = "shadow_rows"
+
+    campaign_id: Mapped[Ref] = mapped_column(
+        sa.ForeignKey("shadows.campaign_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    name: Mapped[Kind] = mapped_column(primary_key=True)  # of the table
+    key: Mapped[Name] = mapped_column(primary_key=True)  # the primary key, as JSON
+    lead_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("leads.id"), index=True)
+    due_at: Mapped[datetime | None]  # when the shadow has something to do with it
+    change: Mapped[dict[str, Any]]  # {"own": row} | {"changed": {column: [before, after]}} | {"gone": true}

@@ -47,7 +47,7 @@ def attempt(session: Session, campaign_id: int, work: Callable[[], Any], *, now:
 def set_aside(session: Session, campaign_id: int, error: Exception, *, now: datetime) -> None:
     """Leave the campaign out for a while, its leads where they are."""
     log.error("Campaign %s cannot run and is set aside.", campaign_id, exc_info=error)
-    values = {"trouble": _reason(error), "try_again_at": now + AGAIN_AFTER}
+    values = {"trouble": reason(error), "try_again_at": now + AGAIN_AFTER}
     _change(session, Campaign.id == campaign_id, values)
 
 
@@ -76,7 +76,7 @@ def _will_pass(error: Exception) -> bool:
     return error.connection_invalidated or str(getattr(error.orig, "sqlstate", "")).startswith(_PASSING)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """A sentence as our own errors carry it; else the kind of error, for whoever reads the log."""
     text = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
     return text if isinstance(error, ValueError | LookupError) and text else f"{type(error).__name__}: {text}"

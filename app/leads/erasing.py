@@ -26,7 +26,9 @@ BLANKED: dict[str, dict[str, Any]] = {
     "enrollments": {"reason": None, "key": ""},
     "webhook_calls": {"payload": {}, "answer": None, "reason": None},
 }
-DELETED = ("notes", "lead_tags", "segment_members", "subscriptions", "opt_outs", "mail_pauses", "waiting")
+DELETED = (
+    "notes", "lead_tags", "segment_members", "subscriptions", "opt_outs", "mail_pauses", "waiting", "shadow_rows",
+)  # fmt: skip
 # Events whose properties say nothing about the person and which reports count by.
 ANONYMOUS_PROPS = ("score_changed", "grade_changed", "stage_changed", "email_clicked", "campaign_left", "time_spent")
 UNSENT = ("held", "ready", "deferred")
