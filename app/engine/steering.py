@@ -5,6 +5,7 @@ Each with a reason, which the event log and, where a step is left by it, the jou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.db import Instant
-from app.engine import goals, versions
+from app.engine import claiming, goals, running, versions
+from app.engine.batch import Batch, prepare, rows
 from app.engine.catalog import STEPS
 from app.engine.claiming import ACTIVE
 from app.engine.graph import Step
@@ -50,8 +52,26 @@ def resume(session: Session, campaign_id: int, lead_id: int, *, reason: str, by:
     # the tick derives it again, and looks for what happened meanwhile; in a paused campaign once that goes on
     due = sa.literal(until, Instant())
     values = {"paused_at": None, "held": HERE.c.held + stood, "due_at": due}
-    return _said(session, "passage_resumed", paused, values, "The lead is not paused here.",
-                 campaign_id=campaign_id, reason=reason, by=by, at=at)  # fmt: skip
+    ids = session.scalars(sa.select(HERE.c.id).where(paused)).all()
+    count = _said(session, "passage_resumed", paused, values, "The lead is not paused here.",
+                  campaign_id=campaign_id, reason=reason, by=by, at=at)  # fmt: skip
+    if campaign.state == "paused":
+        _derive_due(session, ids, at)
+    return count
+
+
+def _derive_due(session: Session, ids: Sequence[int], now: datetime) -> None:
+    """When their waits end, where no tick derives it: what a resumption lets go counts by it (SEMANTICS 25)."""
+    prepare(session)
+    claiming.claim_where(session, Enrollment.id.in_(ids))
+    for version_id, step_id in session.execute(sa.select(rows.c.version_id, rows.c.step).distinct()).all():
+        version = versions.get(session, version_id)
+        step = version.flow.steps[step_id]
+        if step.type.due is not None and step.type.awaits is None and not step.type.due_by_run:
+            running.derive_due(Batch(session, version, step, now=now))
+    session.execute(sa.update(rows).values(state="resting"))
+    claiming.put_back(session, now=now)
+    prepare(session)
 
 
 def move(session: Session, campaign_id: int, lead_id: int, step_id: str, *, reason: str, by: str, at: datetime) -> int:

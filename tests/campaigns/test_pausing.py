@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from app.campaigns import pausing
@@ -61,6 +62,27 @@ def test_rule_25_the_release_plan_says_what_a_resumption_lets_go(database: Datab
     assert messages(database, Message.state, Message.reason) == [("not_sent", "stale")] * 2
     tick(database, back + 90 * MINUTE)
     assert len(messages(database, Message.id)) == 2 + 2  # two more released, an hour apart; none at once
+
+
+@pytest.mark.parametrize("clock_runs", [False, True])
+def test_rule_25_the_release_plan_counts_whom_somebody_let_go_meanwhile_only_when_due(
+    database: Database, clock_runs: bool
+) -> None:
+    inside = Inside(database, FLOW, count=3, apart=timedelta(0))
+    by: dict[str, Any] = {"reason": "test", "by": "Ana"}
+    with database.write() as session:
+        for lead in inside.leads[:2]:
+            steering.pause(session, inside.id, lead, at=NOW + HOUR, **by)
+        pausing.pause(session, inside.id, at=NOW + 2 * HOUR, clock_runs=clock_runs)
+        steering.resume(session, inside.id, inside.leads[0], at=NOW + 3 * HOUR, **by)
+    back = NOW + 4 * HOUR
+    with database.write() as session:
+        assert pausing.release_plan(session, inside.id, at=back).due == 0
+        pausing.resume(session, inside.id, at=back, spread=8 * HOUR)
+    # the first stood still until the pause of all, or, if that let the clock run, until it was let go
+    ends = [2 * DAY + 2 * HOUR, 2 * DAY] if clock_runs else [2 * DAY + 3 * HOUR, 2 * DAY + 2 * HOUR]
+    due = inside.all(Enrollment.due_at)
+    assert [due[0], due[2]] == [NOW + end for end in ends]
 
 
 def test_rule_25_held_mails_leave_evenly(database: Database) -> None:
