@@ -199,6 +199,7 @@ class Waiting(Base):
     trigger: Mapped[Name]
     lead_id: Mapped[Ref] = mapped_column(sa.ForeignKey("leads.id"), index=True)
     key: Mapped[Name] = mapped_column(default="")
+    key_of: Mapped[Name] = mapped_column(default="", server_default="")  # the property it is the value of
     occasion: Mapped[str] = mapped_column(sa.String(80))
     at: Mapped[datetime]  # what would have let it in
 

@@ -45,9 +45,10 @@ def hold_back(session: Session, version: Published, trigger: TriggerSpec, entran
     late = sa.select(
         sa.literal(version.campaign_id),
         sa.literal(trigger.id),
+        sa.literal(trigger.key),
         *(placed.c[n] for n in ("lead_id", "key", "occasion", "at")),
     ).where(placed.c.place > room, ~waits)
-    names = ["campaign_id", "trigger", "lead_id", "key", "occasion", "at"]
+    names = ["campaign_id", "trigger", "key_of", "lead_id", "key", "occasion", "at"]
     session.execute(sa.insert(WAITING).from_select(names, late.order_by(placed.c.place)))
     beyond = sa.select(placed.c.lead_id, placed.c.key).where(placed.c.place > room)
     session.execute(sa.delete(entrants).where(sa.tuple_(entrants.c.lead_id, entrants.c.key).in_(beyond)))
@@ -60,11 +61,14 @@ def hold_back(session: Session, version: Published, trigger: TriggerSpec, entran
 def admitted(session: Session, version: Published, trigger: TriggerSpec, *, now: datetime) -> sa.Subquery | None:
     """Take from the queue those who may come in now, as entrants; None when nobody may.
 
-    A lead that was merged meanwhile comes as its survivor. Whether filter and audience still hold is asked at the door.
+    A lead that was merged meanwhile comes as its survivor. Whether filter and audience still hold is asked at the door, and
+    the key it waits with counts as the version of now has it: else two passages would begin where one may.
     """
     room = _room(state_of(session, version, trigger), trigger, _day(session, version, now))
     of_this = _of(version, trigger)
-    first = sa.select(WAITING).where(of_this).order_by(WAITING.c.id)
+    key = sa.case((WAITING.c.key_of == trigger.key, WAITING.c.key), else_="") if version.flow.keys else sa.literal("")
+    names = [WAITING.c[name] for name in ("id", "lead_id", "at", "occasion")]
+    first = sa.select(*names, key.label("key")).where(of_this).order_by(WAITING.c.id)
     chosen = (first if room is None else first.limit(room)).subquery("chosen")
     rows = session.execute(
         sa.select(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app import clock
 from app.db import Database
 from app.engine import entering, explaining, versions
-from app.engine.models import Campaign, Decision, Enrollment, Waiting
+from app.engine.models import Campaign, Decision, Enrollment, Version, Waiting
 from app.engine.ticking import tick
 from app.leads import erasing, merging, updating
 from app.leads.models import Lead
@@ -172,6 +172,39 @@ def test_rule_13_passages_run_side_by_side_one_for_each_key_and_a_second_is_refu
     does(database, lead, "order", NOW + 2 * HOUR, order_id=17)
     tick(database, NOW + 2 * HOUR)
     assert keys(database).count(("17", "active")) == 1 and keys(database).count(("17", "completed")) == 1
+
+
+@pytest.mark.parametrize(
+    ("becomes", "found"),
+    [
+        ({}, ["", "a", "b"]),
+        ({"mode": "after_exit"}, ["", ""]),
+        ({"mode": "never"}, ["", ""]),
+        ({"mode": "per_key", "key": "deal_id"}, ["", ""]),
+    ],
+)
+def test_rule_13_who_waits_with_a_key_comes_in_as_the_version_of_then_parts_passages(
+    database: Database, becomes: dict[str, str], found: list[str]
+) -> None:
+    given = keyed(WAIT)
+    given["triggers"][0]["most_per_day"] = 1
+    first, second = house(database, given, 2)
+    does(database, first, "order", NOW + MINUTE)
+    for order in ("a", "b"):
+        does(database, second, "order", NOW + 2 * MINUTE, order_id=order, deal_id="c")
+    tick(database, NOW + HOUR)
+    assert waiting(database) == [second, second]
+    trigger = given["triggers"][0] | {"most_per_day": 9, "key": becomes.get("key", "order_id")}
+    with database.write() as session:
+        draft = {**given, "triggers": [trigger], "re_entry": {"mode": becomes.get("mode", "per_key")}}
+        campaign = session.scalars(sa.select(Campaign)).one()
+        made = Version(campaign_id=campaign.id, number=2, flow=draft, published_at=NOW + HOUR)
+        session.add(made)
+        session.flush()
+        campaign.version_id = made.id
+    tick(database, NOW + DAY)
+    assert sorted(key for key, _ in keys(database)) == found
+    assert waiting(database) == []
 
 
 def test_rule_13_an_awaited_event_wakes_the_passage_of_its_key_alone(database: Database) -> None:
