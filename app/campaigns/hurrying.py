@@ -45,7 +45,7 @@ class Nowhere(Caller):
 class Nobody:
     """Takes every mail, and sends none."""
 
-    def deliver(self, envelope: Envelope) -> Outcome:
+    def deliver(self, envelope: Envelope, then: Envelope | None = None) -> Outcome:
         return Outcome("sent", "It would have been sent.")
 
     def close(self) -> None:

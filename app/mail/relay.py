@@ -99,13 +99,12 @@ def connect(to: Relay) -> smtplib.SMTP:
     where = f"{to.host}:{to.port}"
     smtp: smtplib.SMTP | None = None
     try:
-        context = _tls(to)
         if to.tls == "always":
-            smtp = smtplib.SMTP_SSL(to.host, to.port, timeout=to.timeout, context=context)
+            smtp = smtplib.SMTP_SSL(to.host, to.port, timeout=to.timeout, context=_tls(to))
         else:
             smtp = smtplib.SMTP(to.host, to.port, timeout=to.timeout)
         smtp.ehlo_or_helo_if_needed()
-        _secure(to, smtp, context)
+        _secure(to, smtp)
         if smtp.sock is not None:
             smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return smtp
@@ -128,14 +127,14 @@ def _close(smtp: smtplib.SMTP | None) -> None:
         smtp.close()
 
 
-def _secure(to: Relay, smtp: smtplib.SMTP, context: ssl.SSLContext) -> None:
+def _secure(to: Relay, smtp: smtplib.SMTP) -> None:
     offers = smtp.has_extn("starttls")
     if to.tls == "starttls" and not offers:
         raise Down(
             f"The mail server {to.host} offers no STARTTLS; write tls=none in TRELLIS_MAIL_URL if that is meant."
         )
     if to.tls == "starttls" or (to.tls == "auto" and offers):
-        smtp.starttls(context=context)
+        smtp.starttls(context=_tls(to))
         smtp.ehlo()
     if to.user:
         is_safe = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -47,8 +48,8 @@ class Pace:
 class Transport(Protocol):
     """An open way of sending; used by one thread."""
 
-    def deliver(self, envelope: Envelope) -> Outcome:
-        """Try once. Never raises for what the other side does."""
+    def deliver(self, envelope: Envelope, then: Envelope | None = None) -> Outcome:
+        """Try once, knowing which mail comes next. Never raises for what the other side does."""
 
     def close(self) -> None:
         """Let go of connections and files."""
@@ -74,13 +75,13 @@ class BadMailUrl(ValueError):
 def deliver_all(
     transport: Transport, envelopes: Sequence[Envelope], leaving: Callable[[int], None]
 ) -> Iterator[Outcome]:
-    """One outcome for each mail, in order; `leaving` is told the place of each before its first byte is sent.
+    """One outcome for each mail, in order; `leaving` is told the place of each before anything of its content is sent.
 
     After one that says the way is broken the rest are not tried: they have no outcome, and have not left.
     """
-    for place, envelope in enumerate(envelopes):
+    for place, (envelope, then) in enumerate(zip_longest(envelopes, envelopes[1:])):
         leaving(place)
-        outcome = transport.deliver(envelope)
+        outcome = transport.deliver(envelope, then)
         yield outcome
         if outcome.is_down:
             return

@@ -15,15 +15,19 @@ class Handler:
     def __init__(self, path: str) -> None:
         self.log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return ["250-PIPELINING", *responses]
+
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.content or b""
         head = content.split(b"\r\n\r\n", 1)[0] if isinstance(content, bytes) else b""
         name = next(line[12:] for line in head.split(b"\r\n") if line.startswith(b"Message-ID: "))
         os.write(self.log, name + b"\n")
-        slowest = (
-            0.3 if random.random() < 0.02 else 0.004
-        )  # so that a sender can be killed on either side of the answer
-        await asyncio.sleep(random.random() * slowest)
+        # now and then slowly, so that a sender can be killed on either side of the answer
+        await asyncio.sleep(random.random() * (0.3 if random.random() < 0.02 else 0.004))
         return "250 2.0.0 Ok: queued"
 
 

@@ -31,7 +31,7 @@ class Wire:
     answer: Callable[[Envelope], Outcome] = lambda _envelope: SENT
     got: list[Envelope] = field(default_factory=list)
 
-    def deliver(self, envelope: Envelope) -> Outcome:
+    def deliver(self, envelope: Envelope, then: Envelope | None = None) -> Outcome:
         self.got.append(envelope)
         return self.answer(envelope)
 

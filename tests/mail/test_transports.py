@@ -16,7 +16,7 @@ import pytest
 from app.mail.mailboxes import Mailbox
 from app.mail.relay import relay as read_url
 from app.mail.rendering import Envelope
-from app.mail.transporttype import TRANSPORTS, BadMailUrl, Outcome, open_transport
+from app.mail.transporttype import TRANSPORTS, BadMailUrl, Outcome, Transport, open_transport
 
 Script = Callable[[str], str | None]
 
@@ -29,7 +29,8 @@ class Sink(socketserver.ThreadingTCPServer):
 
     def __init__(self, script: Script) -> None:
         super().__init__(("127.0.0.1", 0), _Session)
-        self.script, self.got, self.connections = script, [], 0
+        self.script, self.connections = script, 0
+        self.got: list[bytes] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -58,9 +59,9 @@ class _Session(socketserver.StreamRequestHandler):
 
     def data(self) -> bool:
         lines = []
-        while (line := self.rfile.readline()) not in {b".\r\n", b""}:
+        while (line := self.rfile.readline()) != b".\r\n":
             lines.append(line)
-            if self.server.script("BODY") is None:
+            if not line or self.server.script("BODY") is None:
                 return False
         answer = self.server.script("DOT")
         if answer is None:
@@ -241,6 +242,69 @@ def test_a_recipient_refused_in_a_pipelined_group_does_not_harm_the_next_mail(
     transport = open_transport(server.url, tmp_path)
     assert [transport.deliver(envelope()).state for _ in range(4)] == ["failed", "sent", "deferred", "sent"]
     assert (server.connections, len([mail for mail in server.got if mail])) == (1, 2)
+
+
+def two(transport: Transport) -> list[str]:
+    """The first of two mails, knowing of the second, and then the second; the states they came to."""
+    first, second = envelope(), envelope(recipient="bob@example.com")
+    return [transport.deliver(first, second).state, transport.deliver(second).state]
+
+
+def test_the_addresses_of_the_next_mail_go_out_with_the_end_of_this_one(
+    sink: Callable[..., Sink], tmp_path: Path
+) -> None:
+    server = sink(EHLO="250-sink\r\n250 PIPELINING")
+    plain, heard = server.script, []
+
+    def hear(command: str) -> str | None:
+        heard.append(command.split(":")[0])
+        return plain(command)
+
+    server.script = hear
+    transport = open_transport(server.url, tmp_path)
+    first, second = envelope(), envelope(recipient="bob@example.com")
+    assert transport.deliver(first, second).state == "sent"
+    deadline = time.monotonic() + 5
+    while heard.count("DATA") < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (heard.count("DATA"), len(server.got)) == (2, 1)
+    assert transport.deliver(second).state == "sent"
+    assert (server.connections, len(server.got), heard.count("MAIL FROM")) == (1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "states", "connections"),
+    [
+        ({"RCPT": ["250 ok", "550 5.1.1 no"]}, ["sent", "failed"], 1),
+        ({"MAIL": ["250 ok", "421 4.3.2 closing"]}, ["sent", "deferred"], 1),
+        ({"DOT": ["554 5.6.0 spam", "250 ok"]}, ["failed", "sent"], 1),
+        ({"DOT": ["421 4.7.0 slow down", "250 ok"]}, ["deferred", "sent"], 2),
+        ({"DOT": [None, "250 ok"]}, ["in_doubt", "sent"], 2),
+        ({"DOT": ["250 ok", None]}, ["sent", "in_doubt"], 1),
+    ],
+)
+def test_what_becomes_of_one_mail_is_not_said_of_the_next(
+    sink: Callable[..., Sink],
+    tmp_path: Path,
+    changes: dict[str, list[str | None]],
+    states: list[str],
+    connections: int,
+) -> None:
+    server = sink(EHLO="250-sink\r\n250 PIPELINING")
+    plain, answers = server.script, {word: iter(each) for word, each in changes.items()}
+    server.script = lambda command: next(answers.get(command.split(" ")[0], iter([plain(command)])))
+    assert two(open_transport(server.url, tmp_path)) == states
+    assert server.connections == connections
+
+
+def test_a_mail_that_was_announced_and_does_not_follow_is_never_sent(sink: Callable[..., Sink], tmp_path: Path) -> None:
+    server = sink(EHLO="250-sink\r\n250 PIPELINING")
+    transport = open_transport(server.url, tmp_path)
+    transport.deliver(envelope(), envelope(recipient="bob@example.com"))
+    assert transport.deliver(envelope()).state == "sent"
+    transport.deliver(envelope(), envelope(recipient="bob@example.com"))
+    transport.close()
+    assert (len(server.got), server.connections) == (3, 2)
 
 
 def test_a_mail_cannot_smuggle_a_second_one(sink: Callable[..., Sink], tmp_path: Path) -> None:

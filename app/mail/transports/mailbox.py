@@ -14,7 +14,7 @@ class MailboxTransport:
     def __init__(self, data: Path) -> None:
         self._mailbox = Mailbox(data)
 
-    def deliver(self, envelope: Envelope) -> Outcome:
+    def deliver(self, envelope: Envelope, then: Envelope | None = None) -> Outcome:
         try:
             number = self._mailbox.put(envelope, clock.now())
         except OSError as error:

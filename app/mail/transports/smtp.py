@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import smtplib
 import socket
@@ -17,6 +18,7 @@ LONGEST_LINE, MOST_LINES = 65_536, 100
 IDLE = 5.0  # seconds after which a kept connection is asked whether it still lives
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
 _DOT = re.compile(rb"(?m)^\.")
+_BREAKS = re.compile(r"[\r\n<>]")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
@@ -27,60 +29,73 @@ class SmtpTransport:
         self._count = 0
         self._used_at = 0.0
         self._read = b""  # of the next answer
+        self._announced: Envelope | None = None  # whose addresses the server has been told, but nothing of its content
 
     def close(self) -> None:
+        if self._announced is not None:
+            self._drop()  # QUIT would be taken for its content
         if self._smtp is not None:
-            try:
+            with contextlib.suppress(*LOST, smtplib.SMTPException):
                 self._smtp.quit()
-            except (*LOST, smtplib.SMTPException):
-                self._drop()
-        self._smtp = None
+        self._drop()
 
-    def deliver(self, envelope: Envelope) -> Outcome:
-        """Try one mail. Never raises for what the other side does."""
+    def deliver(self, envelope: Envelope, then: Envelope | None = None) -> Outcome:
+        """Try one mail. Never raises for what the other side does.
+
+        `then` is the mail that follows: a server that takes commands in one breath is told its addresses together with
+        the end of this one (RFC 2920, 3.1), so that a mail costs one journey to and fro.
+        """
         try:
-            smtp = self._connected()
+            smtp = self._connected(envelope)
         except Down as error:
             self._drop()
             return Outcome("deferred", str(error), is_down=True)
         self._used_at = time.monotonic()
         self._count += 1
-        return self._talk(smtp, envelope)
+        return self._talk(smtp, envelope, then)
 
-    def _talk(self, smtp: smtplib.SMTP, envelope: Envelope) -> Outcome:
-        """One mail. Before the last dot is written the server cannot have it; after it, only its answer tells."""
+    def _talk(self, smtp: smtplib.SMTP, envelope: Envelope, then: Envelope | None) -> Outcome:
+        """One mail. Before its last dot is written the server cannot have it; after it, only its answer tells."""
+        content = _stuffed(envelope.data) + b".\r\n"
+        written = 0
         try:
             refused = self._address(smtp, envelope)
             if refused is not None:
                 return refused
-            smtp.send(_stuffed(envelope.data))
-        except (*LOST, smtplib.SMTPException) as error:
-            self._drop()
-            return Outcome(
-                "deferred", f"The connection broke before the mail was handed over: {said(error)}", is_down=True
-            )
-        try:
-            smtp.send(b".\r\n")
+            following = self._announcement(smtp, then)
+            data = content + following
+            while written < len(data):
+                written += smtp.sock.send(data[written:])  # type: ignore[union-attr]
+            self._announced = then if following else None
             code, reply = self._answer(smtp)
         except (*LOST, smtplib.SMTPException) as error:
             self._drop()
-            return Outcome(
-                "in_doubt", f"The connection broke while the server was taking the mail: {said(error)}", is_down=True
-            )
+            if written < len(content):
+                lost = f"The connection broke before the mail was handed over: {said(error)}"
+                return Outcome("deferred", lost, is_down=True)
+            lost = f"The connection broke while the server was taking the mail: {said(error)}"
+            return Outcome("in_doubt", lost, is_down=True)
         return self._outcome(code, reply, of_domain=True)
+
+    def _announcement(self, smtp: smtplib.SMTP, then: Envelope | None) -> bytes:
+        """The addresses of the mail that follows, if they may go out now."""
+        if then is None or self._count >= MOST_ON_ONE_CONNECTION or not smtp.has_extn("pipelining"):
+            return b""
+        lines = _commands(smtp, then)
+        return b"" if isinstance(lines, Outcome) else b"".join(lines)
 
     def _address(self, smtp: smtplib.SMTP, envelope: Envelope) -> Outcome | None:
         """MAIL, RCPT and DATA, in one breath if the server takes that; an Outcome when one of them was refused."""
-        options = ""
-        if not envelope.recipient.isascii():
-            if not smtp.has_extn("smtputf8"):
-                return Outcome("failed", "The mail server takes no addresses with letters beyond ASCII.", "5.6.7")
-            options = " SMTPUTF8 BODY=8BITMIME"
-        lines = (f"MAIL FROM:<{envelope.sender}>{options}", f"RCPT TO:<{envelope.recipient}>", "DATA")
-        if any(character in address for address in (envelope.sender, envelope.recipient) for character in "\r\n<>"):
-            return Outcome("failed", "The address holds a line break or an angle bracket.", "5.1.3")
-        raw = [line.encode("utf-8" if options else "ascii") + b"\r\n" for line in lines]
-        return self._in_one(smtp, raw) if smtp.has_extn("pipelining") else self._in_turn(smtp, raw)
+        if self._announced is not None:
+            self._announced = None
+            return self._in_one(smtp)
+        lines = _commands(smtp, envelope)
+        if isinstance(lines, Outcome):
+            return lines
+        if not smtp.has_extn("pipelining"):
+            return self._in_turn(smtp, lines)
+        smtp.send(b"".join(lines))
+        return self._in_one(smtp)
 
     def _in_turn(self, smtp: smtplib.SMTP, lines: list[bytes]) -> Outcome | None:
         for place, (line, expected) in enumerate(zip(lines, (2, 2, 3), strict=True)):
@@ -90,9 +105,8 @@ class SmtpTransport:
                 return self._refused(smtp, code, reply, of_domain=place > 0)
         return None
 
-    def _in_one(self, smtp: smtplib.SMTP, lines: list[bytes]) -> Outcome | None:
+    def _in_one(self, smtp: smtplib.SMTP) -> Outcome | None:
         """RFC 2920: the answers are read in order; a DATA that was let through without a recipient is ended empty."""
-        smtp.send(b"".join(lines))
         refused: tuple[int, bytes, bool] | None = None
         for place, expected in enumerate((2, 2, 3)):
             code, reply = self._answer(smtp)
@@ -108,7 +122,7 @@ class SmtpTransport:
         return self._refused(smtp, *refused)
 
     def _answer(self, smtp: smtplib.SMTP) -> tuple[int, bytes]:
-        """One whole answer within the time limit, however slowly its bytes come; smtplib would begin anew with each byte."""
+        """One whole answer. The time limit holds for its bytes together, too, however slowly they come."""
         assert smtp.sock is not None
         until = time.monotonic() + self._relay.timeout
         lines: list[bytes] = []
@@ -116,19 +130,19 @@ class SmtpTransport:
             if len(lines) == MOST_LINES:
                 raise smtplib.SMTPServerDisconnected("The answer has no end.")
             lines.append(self._line(smtp.sock, until))
-        smtp.sock.settimeout(self._relay.timeout)
         code = int(lines[-1][:3]) if lines[-1][:3].isdigit() else -1
         return code, b"\n".join(line[4:].strip() for line in lines)
 
     def _line(self, sock: socket.socket, until: float) -> bytes:
         while b"\n" not in self._read:
-            sock.settimeout(max(until - time.monotonic(), 0.001))
             more = sock.recv(65_536)
             if not more:
                 raise smtplib.SMTPServerDisconnected("The server hung up.")
             self._read += more
             if len(self._read) > LONGEST_LINE and b"\n" not in self._read:
                 raise smtplib.SMTPServerDisconnected("The answer has no end.")
+            if time.monotonic() > until:
+                raise TimeoutError("timed out")
         line, _, self._read = self._read.partition(b"\n")
         return line
 
@@ -159,8 +173,12 @@ class SmtpTransport:
         )
         return Outcome(state, f"{code} {text}", enhanced[1] if enhanced else "", closes and not slows, slows)
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connected(self, envelope: Envelope) -> smtplib.SMTP:
         """The kept connection if it still lives, else a new one. Raises Down."""
+        if self._announced is not None:
+            if self._announced is envelope and self._smtp is not None:
+                return self._smtp
+            self._drop()  # the server waits for another mail
         if self._smtp is not None and self._count >= MOST_ON_ONE_CONNECTION:
             self.close()
         if self._smtp is not None and time.monotonic() - self._used_at > IDLE and not self._lives(self._smtp):
@@ -179,7 +197,20 @@ class SmtpTransport:
     def _drop(self) -> None:
         if self._smtp is not None:
             self._smtp.close()
-        self._smtp = None
+        self._smtp, self._announced = None, None
+
+
+def _commands(smtp: smtplib.SMTP, envelope: Envelope) -> list[bytes] | Outcome:
+    """What tells the server whom a mail is from and to, up to its content; an Outcome when it cannot be told."""
+    options = ""
+    if not envelope.recipient.isascii():
+        if not smtp.has_extn("smtputf8"):
+            return Outcome("failed", "The mail server takes no addresses with letters beyond ASCII.", "5.6.7")
+        options = " SMTPUTF8 BODY=8BITMIME"
+    if _BREAKS.search(envelope.sender) or _BREAKS.search(envelope.recipient):
+        return Outcome("failed", "The address holds a line break or an angle bracket.", "5.1.3")
+    lines = (f"MAIL FROM:<{envelope.sender}>{options}", f"RCPT TO:<{envelope.recipient}>", "DATA")
+    return [line.encode("utf-8" if options else "ascii") + b"\r\n" for line in lines]
 
 
 def _stuffed(data: bytes) -> bytes:
