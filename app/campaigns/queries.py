@@ -13,6 +13,7 @@ from app import db
 from app.accounts.models import User
 from app.campaigns import palette
 from app.campaigns.models import Draft
+from app.engine import entering
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.leads.models import Lead
 from app.outbox import Message
@@ -296,10 +297,4 @@ def step_choices(session: Session, flow: dict[str, Any]) -> list[tuple[str, str]
 
 def open_by_hand(session: Session) -> list[tuple[int, str]]:
     """Live campaigns that a lead can be added to by hand."""
-    found = session.execute(
-        sa.select(Campaign.id, Campaign.name, Version.flow)
-        .join(Version, Version.id == Campaign.version_id)
-        .where(Campaign.state == "live")
-        .order_by(sa.func.lower(Campaign.name))
-    )
-    return [(row.id, row.name) for row in found if any(t["kind"] == "by_hand" for t in row.flow["triggers"])]
+    return [(row.id, row.name) for row in entering.open_by_hand(session)]

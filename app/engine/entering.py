@@ -13,9 +13,10 @@ from app.db import BUCKETS, Instant
 from app.engine import locking, rationing
 from app.engine.catalog import TRIGGERS
 from app.engine.graph import TriggerSpec
-from app.engine.models import Campaign, Enrollment
+from app.engine.models import Campaign, Enrollment, Version
 from app.engine.versions import Published
 from app.kinds import parse
+from app.leads import importing
 from app.segments import ruling
 from app.tracking import recording
 
@@ -163,6 +164,20 @@ def enter_matching(session: Session, version: Published, *, now: datetime) -> in
         matching = sa.select(leads.c[0].label("lead_id"), at.label("at"), occasion.label("occasion")).distinct()
         count += enter(session, version, matching.subquery("matching"), now=now, trigger=spec)
     return count
+
+
+def open_by_hand(session: Session) -> list[sa.Row[Any]]:
+    """Live campaigns that leads can be added to by hand, from a file or by the API, with `id, key, name`."""
+    found = session.execute(
+        sa.select(Campaign.id, Campaign.key, Campaign.name, Version.flow)
+        .join(Version, Version.id == Campaign.version_id)
+        .where(Campaign.state == "live")
+        .order_by(sa.func.lower(Campaign.name))
+    )
+    return [row for row in found if any(t["kind"] == "by_hand" for t in row.flow["triggers"])]
+
+
+importing.campaigns_by(lambda session: {row.key: row.name for row in open_by_hand(session)})
 
 
 def request(

@@ -41,6 +41,7 @@ def group() -> None:
 @click.option(
     "--header/--no-header", "has_header", default=None, help="Whether the first row holds names; found out if left out."
 )
+@click.option("--campaign", default="", help="The key of a live campaign, added by hand, that all of them enter.")
 @click.option(
     "--refused", type=click.Path(dir_okay=False, path_type=Path), help="Write the refused rows with reasons here."
 )
@@ -48,10 +49,10 @@ def group() -> None:
 @json_option
 def import_file(
     file: Path, mapping: str, dry_run: bool, no_overwrite: bool, tags: tuple[str, ...], topic: str, consent_source: str,
-    wording: str, encoding: str, has_header: bool | None, refused: Path | None, at: Any, as_json: bool,
+    wording: str, encoding: str, has_header: bool | None, campaign: str, refused: Path | None, at: Any, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring a CSV or Excel file of leads in."""
-    options = planning.Options(not no_overwrite, tags, topic, consent_source, wording, encoding, has_header)
+    options = planning.Options(not no_overwrite, tags, topic, consent_source, wording, encoding, has_header, campaign)
     if topic and not consent_source:
         refuse("Say with --consent-source where these people agreed; consent without proof does not count.")
     try:
@@ -59,6 +60,7 @@ def import_file(
         with database().read() as session:
             chosen = {**planning.guess(session, table), **_mapping(mapping)} if not mapping else _mapping(mapping)
             planning.check_mapping(session, table, chosen)
+            importing.check_campaign(session, options)
             report = planning.dry_run(session, table, chosen, options) if dry_run else None
         if report is None:
             report = _import(file, table, chosen, options, refused, at)

@@ -18,16 +18,36 @@ from app.leads import creating, fields, planning, reading, tagging, updating
 from app.leads.models import Import, ImportRefusal, Lead
 from app.leads.planning import Options, Plan, Report, Row
 from app.leads.values import BadValue
+from app.tracking import recording
 
 ABANDONED = timedelta(days=1)
 RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
 
 _consent: list[Callable[..., int]] = []
+_campaigns: list[Callable[[Session], dict[str, str]]] = []
 
 
 def consent_by(give: Callable[..., int]) -> None:
     """Who keeps the consent that comes with a file: the room of preferences, which stands above this one."""
     _consent[:] = [give]
+
+
+def campaigns_by(listed: Callable[[Session], dict[str, str]]) -> None:
+    """Who knows which campaigns take the leads of a file, key -> name: the engine, which stands above this room, too."""
+    _campaigns[:] = [listed]
+
+
+def campaigns(session: Session) -> dict[str, str]:
+    """The campaigns that the leads of a file can enter: key -> name."""
+    return _campaigns[0](session)
+
+
+def check_campaign(session: Session, options: Options) -> None:
+    """Refuse a campaign that would let nobody in. Raises BadValue."""
+    if options.campaign and options.campaign not in campaigns(session):
+        raise BadValue(
+            f"The campaign {options.campaign} takes no leads from a file; publish it with the trigger “Added by hand”."
+        )
 
 
 def carry_out(session: Session, made: Plan, options: Options, *, source: str, at: datetime) -> tuple[int, int]:
@@ -51,6 +71,10 @@ def carry_out(session: Session, made: Plan, options: Options, *, source: str, at
         _consent[0](
             session, everybody, options.topic, source=options.consent_source or source, at=at, wording=options.wording
         )
+    if options.campaign:
+        entrants = everybody.subquery()
+        said = {"reason": source}
+        recording.record_for(session, entrants, kind="campaign_requested", subject=options.campaign, at=at, props=said)
     return len(ids), len(changed)
 
 

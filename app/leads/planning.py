@@ -36,6 +36,7 @@ class Options:
     wording: str = ""
     encoding: str = ""
     has_header: bool | None = None
+    campaign: str = ""
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Options:

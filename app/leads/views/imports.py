@@ -141,6 +141,7 @@ def _begin(
         with copy.write() as writing:
             known = planning.open_file(path, options)
             planning.check_mapping(writing, known, mapping)
+            importing.check_campaign(writing, options)
             if options.topic and not options.consent_source:
                 raise values.BadValue(
                     "Say where these people agreed, for example “Fair Basel, paper form”; consent without proof does not count."
@@ -206,11 +207,12 @@ def _matching(
         except values.BadValue as problem:
             errors = errors or [problem.sentence]
         topics = [tuple(r) for r in looking.execute(sa.select(table("topics").c.key, table("topics").c.name))]
+        campaigns = list(importing.campaigns(looking).items())
         custom = [(name, field.label) for name, field in fields.declared(looking).items()]
     page = "leads/_import_matching.html" if is_answer and htmx.is_fragment() else "leads/import_matching.html"
     notes = dict(checked.rows) if checked else {}
     return render_template(
-        page, row=row, known=known, mapping=kept, options=options, errors=errors, topics=topics,
+        page, row=row, known=known, mapping=kept, options=options, errors=errors, topics=topics, campaigns=campaigns,
         choices=[("About the lead", [(n, label) for n, (label, _) in fields.CORE.items()]), ("Your own fields", custom), ("More", list(guessing.EXTRA.items()))],
         sample=[(n, cells, notes.get(n, "")) for n, cells in rows[:SHOWN]],
         problems=[(n, why) for n, why, _ in checked.refusals[:SHOWN]] if checked else [],
@@ -253,6 +255,7 @@ def _options() -> planning.Options:
         wording=values.clean(form.get("wording", ""), lines=True)[:5000],
         encoding=form.get("encoding", "")[:40],
         has_header=header,
+        campaign=form.get("campaign", "")[:200],
     )
 
 
