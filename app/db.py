@@ -16,12 +16,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
+from app.turns import Turns
+
 BUCKETS = 64  # every hot row carries lead_id % 64, so that workers can share the work by ranges
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 # SQLite below these has the WAL-reset corruption bug (https://sqlite.org/wal.html); these carry the fix.
 _FIXED_SQLITE = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+
+BUSY = 10  # seconds a writer of SQLite waits for the others
 
 # A database that is gone without a word is noticed within a minute, not after the system's two hours.
 _KEEPALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -173,13 +177,20 @@ def scratch(session: Session, table: sa.Table) -> None:
 def rows_of(values: Sequence[Sequence[Any]], **columns: sa.types.TypeEngine[Any]) -> sa.Subquery:
     """Plain values as a selectable of the named columns: one bound parameter, whatever the number of rows."""
     encoded = [[micros(v) if isinstance(v, datetime) else v for v in row] for row in values]
-    rows = _json_rows(sa.bindparam(None, encoded, type_=Json)).table_valued(sa.column("value", Json), name="given")
+    return rows_in(sa.bindparam(None, encoded, type_=Json), **columns)
+
+
+def rows_in(given: sa.BindParameter[Any], **columns: sa.types.TypeEngine[Any]) -> sa.Subquery:
+    """The same, of values that are given when the statement is run: it can be built once."""
+    rows = _json_rows(given).table_valued(sa.column("value", Json), name="given")
     picked = [_picked(rows.c.value, i, kind).label(name) for i, (name, kind) in enumerate(columns.items())]
     return sa.select(*picked).subquery()
 
 
 def _picked(value: sa.ColumnElement[Any], index: int, kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
     item = value[index]
+    if kind is Json:
+        return item
     if isinstance(kind, (Instant, sa.Integer, sa.BigInteger)):
         return sa.type_coerce(sa.cast(item.as_string(), sa.BigInteger), kind)
     return sa.type_coerce(item.as_string(), kind)
@@ -224,7 +235,11 @@ class Database:
             return engine.execution_options(postgresql_readonly=True) if read_only else engine
         if self.url.database and self.url.database != ":memory:":
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(self.url, module=sqlite_driver(), pool_size=10, max_overflow=20)
+        engine = sa.create_engine(
+            self.url, module=sqlite_driver(), pool_size=10, max_overflow=20, pool_use_lifo=True
+        )  # the one last used has the warmest cache
+        if not read_only:
+            _take_turns(engine)  # before it says BEGIN
         _prepare_sqlite(engine, read_only=read_only)
         return engine
 
@@ -247,7 +262,7 @@ class Database:
 
 def _prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
     pragmas = [
-        "busy_timeout=10000",
+        f"busy_timeout={BUSY * 1000}",
         "journal_mode=WAL",
         "foreign_keys=ON",
         "synchronous=FULL",
@@ -255,6 +270,7 @@ def _prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
         "journal_size_limit=67108864",
         "temp_store=MEMORY",
         "cache_size=-65536",
+        "soft_heap_limit=100663296",  # of the process: else each of its connections comes to keep the whole database
     ]
     if read_only:
         pragmas = [pragmas[0], "query_only=ON", "trusted_schema=OFF", "cache_size=-32768"]
@@ -269,3 +285,23 @@ def _prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _take_turns(engine: sa.Engine) -> None:
+    """Let the writers of this process wait for each other in a queue, from BEGIN until the connection goes back.
+
+    SQLite lets the luckiest of those who wait have the lock: of twelve that wrote all the time four waited ten seconds in vain.
+    It still decides: whoever has waited too long for its turn asks it all the same.
+    """
+    turns = Turns()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        mine = connection.connection.record_info
+        if mine is not None and not mine.get("turn"):
+            mine["turn"] = turns.take(BUSY)
+
+    @event.listens_for(engine, "checkin")
+    def checkin(_connection: Any, record: Any) -> None:
+        if record.record_info.pop("turn", False):
+            turns.give()

