@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from app import clock
 from app.accounts import limiting, signing_in
 from app.calling_out import Caller
+from app.campaigns import shadowing
 from app.db import Database
 from app.engine import calling, passing, replaying, sharing, ticking
 from app.engine.sharing import ENGINE, SENDER, Share
@@ -50,7 +51,7 @@ class Clockwork:
         self.share = Share(database, duties)
         self._beats = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
-            executors={"default": ThreadPoolExecutor(5)},
+            executors={"default": ThreadPoolExecutor(6)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
         )
@@ -59,6 +60,7 @@ class Clockwork:
         if ENGINE in duties:
             self._every(TICK_SECONDS, self.tick)
             self._every(HOUSEKEEPING_SECONDS, self.keep_house)
+            self._every(HOUSEKEEPING_SECONDS, self.shadow)
         if SENDER in duties:
             self._every(SEND_SECONDS, self.send)
             self._every(SEND_SECONDS, self.call)
@@ -132,6 +134,13 @@ class Clockwork:
             signing_in.forget(session, now)
         if self.database.is_sqlite:
             _shrink_wal(self.database)
+
+    def shadow(self, now: datetime) -> None:
+        """Let the shadows of campaigns catch up; by whoever keeps house."""
+        with self.database.write() as session:
+            if not self.share.keeps_house(session):
+                return
+        shadowing.run_due(self.database, now, base_url=self.config.base_url)
 
 
 def _shrink_wal(database: Database) -> None:

@@ -295,6 +295,12 @@ def step_choices(session: Session, flow: dict[str, Any]) -> list[tuple[str, str]
     ]
 
 
+def flows(session: Session, campaign_id: int) -> list[tuple[str | int, str]]:
+    """The draft and what was published, newest first, to choose from."""
+    numbers = sorted((each.number for each in versions(session, campaign_id)), reverse=True)
+    return [("", "The draft"), *((number, f"Version {number}") for number in numbers)]
+
+
 def open_by_hand(session: Session) -> list[tuple[int, str]]:
     """Live campaigns that a lead can be added to by hand."""
     return [(row.id, row.name) for row in entering.open_by_hand(session)]

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from sqlalchemy.orm import Session
 
-from app.campaigns import drafting, shadowing
+from app.accounts import tokens
+from app.accounts.models import User
+from app.campaigns import contrasting, drafting, publishing, scratch, shadowing
+from app.campaigns.contrasting import Contrast
 from app.campaigns.hurrying import Nobody
 from app.campaigns.models import Shadow, ShadowRow
 from app.campaigns.shadowing import CannotShadow
 from app.db import Base, Database
 from app.engine import ticking
 from app.engine.models import Campaign
-from app.leads import erasing
+from app.leads import erasing, tagging
 from app.mail import delivering, links, reacting
 from app.mail.models import MailVersion
 from app.outbox import Message
+from app.segments.models import Segment, SegmentMember
 from app.tracking import recording
+from app.tracking.models import Event
 from tests import factories
 from tests.campaigns.conftest import drawn, furnish, step
 from tests.conftest import NOW
@@ -172,3 +181,298 @@ def test_it_ends_and_leaves_nothing(database: Database) -> None:
         assert not shadowing.end(session, campaign_id)
     assert names(database) == {}
     assert not shadowing.advance(database, campaign_id, NOW + 2 * DAY, base_url=BASE)
+
+
+def ask(database: Database, campaign_id: int, ids: list[int], at: datetime = NOW) -> None:
+    with database.write() as session:
+        factories.request(session, session.get_one(Campaign, campaign_id), ids, at=at)
+
+
+def compared(database: Database, campaign_id: int) -> Contrast:
+    with database.read() as session:
+        return contrasting.contrast(session, session.get_one(Shadow, campaign_id))
+
+
+def test_live_and_shadow_stand_beside_each_other(database: Database) -> None:
+    campaign_id, ids = started(database)
+    ask(database, campaign_id, ids)
+    pass_on(database, campaign_id, NOW + 3 * DAY)
+    told = compared(database, campaign_id)
+    assert (told.entered.live, told.entered.shadow) == (3, 3)
+    steps = {each.step: each for each in told.steps}
+    assert [(way.label, way.live, way.shadow) for way in steps["s1"].ways] == [("Sent", 3, 3)]
+    assert [(way.label, way.live, way.shadow) for way in steps["s4"].ways] == [("Everyone else", 0, 3)]
+    assert (steps["s4"].is_live, steps["s1"].is_live) == (False, True)
+    [mail] = told.mails
+    assert (mail.sent.live, mail.sent.shadow, mail.not_sent.shadow) == (3, 3, 0)
+    assert {each.label: (each.live, each.shadow) for each in told.owed} == {
+        "Tasks": (0, 3),
+        "Alerts": (0, 3),
+        "Webhook calls": (0, 3),
+    }
+    assert {"3 tags added", "3 stages changed", "3 fields changed", "3 notes written"} <= set(told.changes)
+    assert (told.parted_count, told.alike_count) == (3, 0)
+    assert told.parted[0].name == "Lead 1"
+    assert told.parted[0].sentence == (
+        "After “Wait: 1 day” came to “Decide: Which way: Clicked, otherwise” in shadow, to “Exit: The end” live."
+    )
+    assert any("never sent" in words for words in told.unknown)
+
+
+def test_the_same_flow_goes_the_same_way(database: Database) -> None:
+    campaign_id, ids = started(database, flow=live_flow())
+    ask(database, campaign_id, ids[:2])
+    pass_on(database, campaign_id, NOW + 3 * DAY)
+    told = compared(database, campaign_id)
+    assert (told.parted_count, told.alike_count, told.owed, told.changes) == (0, 2, [], [])
+    assert all(way.live == way.shadow == 2 for step in told.steps for way in step.ways)
+
+
+def test_nobody_comes_in_who_is_inside_or_would_be_kept_out(database: Database) -> None:
+    with database.write() as session:
+        made, ids = prepared(session, leads=4)
+        campaign_id = made.id
+    ask(database, campaign_id, ids[:1])
+    live(database, NOW)
+    with database.write() as session:
+        shadowing.start(session, campaign_id, number=None, user_id=None, at=NOW + MINUTE)
+    ask(database, campaign_id, ids[:2], NOW + 2 * MINUTE)
+    pass_on(database, campaign_id, NOW + DAY, since=NOW + 3 * MINUTE)
+    assert paths(database).keys() == {ids[1]}
+    told = compared(database, campaign_id)
+    assert (told.entered.live, told.entered.shadow, told.parted_count) == (1, 1, 0)
+
+
+def test_who_comes_in_by_one_of_the_two_alone_is_named(database: Database) -> None:
+    flow = new_flow()
+    flow["triggers"] = [{"id": "t2", "kind": "page_visited", "settings": {"path": "/pricing"}}]
+    campaign_id, ids = started(database, flow=flow)
+    ask(database, campaign_id, ids[:1])
+    with database.write() as session:
+        values = {"kind": "page_viewed", "subject": "/pricing", "at": NOW, "agent": "human"}
+        recording.record(session, identity_id=ids[1], **values)
+        recording.record(session, identity_id=ids[2], **values | {"agent": "machine"})
+    pass_on(database, campaign_id, NOW + timedelta(hours=12))
+    told = compared(database, campaign_id)
+    assert {each.lead_id: each.sentence for each in told.parted} == {
+        ids[0]: "Came in live only.",
+        ids[1]: "Came in in shadow only.",
+    }
+
+
+def test_an_event_is_seen_once_however_late_it_commits(database: Database) -> None:
+    """Ids commit out of order: one lower than those seen already is still new; one that was seen is not."""
+    flow = drawn(step("s1", "exit"), re_entry={"mode": "after_exit"})
+    campaign_id, ids = started(database, flow=flow)
+    with database.write() as session:
+        first = recording.record(session, kind="custom", subject="nothing", identity_id=ids[2], at=NOW)
+    ask(database, campaign_id, ids[:1])
+    pass_on(database, campaign_id, NOW + MINUTE)
+    with database.write() as session:
+        values = {"kind": "campaign_requested", "subject": "nurture"}
+        session.execute(sa.update(Event).where(Event.id == first).values(values))  # as if it came only now
+        shadow = session.get_one(Shadow, campaign_id)
+        shadow.seen = [id_ for id_ in shadow.seen if id_ != first]
+    for minutes in range(2, 30, 3):
+        pass_on(database, campaign_id, NOW + minutes * MINUTE, since=NOW + minutes * MINUTE)
+    with database.read() as session:
+        entered = session.scalars(sa.select(ShadowRow.lead_id).where(ShadowRow.name == "enrollments")).all()
+        assert sorted(entered) == [ids[0], ids[2]]
+        assert session.get_one(Shadow, campaign_id).seen == []
+
+
+def test_a_try_that_dies_in_the_middle_leaves_the_shadow_where_it_was(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    campaign_id, ids = started(database)
+    ask(database, campaign_id, ids)
+    live(database, NOW)
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+
+    def dies(*_args: Any, **_more: Any) -> None:
+        raise RuntimeError("no more")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delivering, "run_once", dies)
+        before = contents(database)
+        assert shadowing.run_due(database, NOW, base_url=BASE) == 0
+        assert contents(database) == before
+    assert names(database) == {}
+    assert list(tmp_path.glob("trellis-try-*")) == []
+    with database.read() as session:
+        assert session.get_one(Shadow, campaign_id).trouble == "RuntimeError: no more"
+    assert shadowing.run_due(database, NOW + MINUTE, base_url=BASE) == 1
+    assert names(database)["messages"] == 3
+    with database.read() as session:
+        assert session.get_one(Shadow, campaign_id).trouble is None
+
+
+def test_a_copy_of_a_process_that_was_killed_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    old, new = tmp_path / "trellis-try-old", tmp_path / "trellis-try-new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "try.sqlite").touch()
+    os.utime(old, (0, 0))
+    scratch.sweep()
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_two_that_go_on_with_it_at_once_write_it_down_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign_id, ids = started(database)
+    ask(database, campaign_id, ids)
+    live(database, NOW)
+    kept = shadowing._run
+
+    def meanwhile(*given: Any) -> Any:
+        monkeypatch.setattr(shadowing, "_run", kept)
+        assert shadowing.advance(database, campaign_id, NOW, base_url=BASE)
+        return kept(*given)
+
+    monkeypatch.setattr(shadowing, "_run", meanwhile)
+    assert not shadowing.advance(database, campaign_id, NOW, base_url=BASE)
+    assert names(database)["messages"] == 3
+
+
+def test_ended_while_it_goes_on_it_stays_ended(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign_id, ids = started(database)
+    ask(database, campaign_id, ids)
+    live(database, NOW)
+    kept = shadowing._run
+
+    def meanwhile(*given: Any) -> Any:
+        with database.write() as session:
+            shadowing.end(session, campaign_id)
+        return kept(*given)
+
+    monkeypatch.setattr(shadowing, "_run", meanwhile)
+    assert not shadowing.advance(database, campaign_id, NOW, base_url=BASE)
+    assert names(database) == {}
+
+
+def test_an_erased_lead_is_in_no_shadow_any_more(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign_id, ids = started(database)
+    ask(database, campaign_id, ids)
+    pass_on(database, campaign_id, NOW)
+    kept = shadowing._run
+
+    def meanwhile(*given: Any) -> Any:
+        with database.write() as session:
+            erasing.erase(session, ids[0], at=NOW)
+        return kept(*given)
+
+    monkeypatch.setattr(shadowing, "_run", meanwhile)
+    assert shadowing.advance(database, campaign_id, NOW + DAY, base_url=BASE)
+    with database.read() as session:
+        assert set(session.scalars(sa.select(ShadowRow.lead_id).distinct())) - {None} == set(ids[1:])
+
+
+def test_it_is_over_with_its_campaign_or_after_a_month(database: Database) -> None:
+    campaign_id, _ = started(database)
+    assert shadowing.run_due(database, NOW + 31 * DAY, base_url=BASE) == 0
+    with database.write() as session:
+        assert session.get(Shadow, campaign_id) is None
+        shadowing.start(session, campaign_id, number=1, user_id=None, at=NOW)
+        publishing.end(session, campaign_id, at=NOW)
+    shadowing.run_due(database, NOW + DAY, base_url=BASE)
+    with database.write() as session:
+        assert session.get(Shadow, campaign_id) is None
+        with pytest.raises(CannotShadow, match="archive"):
+            shadowing.start(session, campaign_id, number=None, user_id=None, at=NOW)
+
+
+def test_what_cannot_run_is_refused_with_a_sentence(database: Database) -> None:
+    flow = drawn(step("s1", "send_email", {"out": "s2"}, mail="gone"), step("s2", "exit"))
+    with database.write() as session:
+        made, _ = prepared(session, flow=flow)
+        for number, words in ((None, "There is no mail called “gone”"), (7, "no version 7")):
+            with pytest.raises(CannotShadow, match=words):
+                shadowing.start(session, made.id, number=number, user_id=None, at=NOW)
+        shadowing.start(session, made.id, number=1, user_id=None, at=NOW)
+        with pytest.raises(CannotShadow, match="already"):
+            shadowing.start(session, made.id, number=1, user_id=None, at=NOW)
+
+
+def test_those_who_match_already_and_those_whom_the_clock_brings_come_in(database: Database) -> None:
+    flow = new_flow()
+    flow["triggers"] = [
+        {"id": "t1", "kind": "tag_changed", "settings": {"tag": "vip"}, "already": True},
+        {"id": "t2", "kind": "schedule", "settings": {"cron": "0 12 * * *", "segment": "everybody"}},
+    ]
+    with database.write() as session:
+        made, ids = prepared(session)
+        rule = {"rule": "field", "field": "email", "op": "is_set"}
+        everybody = Segment(
+            key="everybody", name="Everybody", rule=rule, created_at=NOW, updated_at=NOW, refreshed_at=NOW
+        )
+        session.add(everybody)
+        session.flush()
+        session.add(SegmentMember(segment_id=everybody.id, lead_id=ids[1], joined_at=NOW))
+        tagging.add(session, sa.select(sa.literal(ids[0])), "vip", at=NOW - DAY)
+        drafting.replace(session, made.id, flow, user_id=None, at=NOW)
+        shadowing.start(session, made.id, number=None, user_id=None, at=NOW)
+        campaign_id = made.id
+    pass_on(database, campaign_id, NOW)
+    assert paths(database).keys() == {ids[0]}
+    pass_on(database, campaign_id, NOW + timedelta(hours=4), since=NOW + timedelta(hours=2), hours=1)
+    assert paths(database).keys() >= {ids[0], ids[1]}
+
+
+def test_marketers_start_compare_and_end_it_on_its_page(sign_in: Any, sqlite_database: Database) -> None:
+    with sqlite_database.write() as session:
+        made, ids = prepared(session)
+        campaign_id = made.id
+    client, place = sign_in("marketer"), f"/campaigns/{campaign_id}/shadow"
+    assert "No shadow runs" in client.get(place).text
+    assert client.post(place, data={"version": ""}).status_code == 302
+    assert "It starts within a minute" in client.get(place).text
+    with sqlite_database.write() as session:
+        session.execute(sa.update(Shadow).values(started_at=NOW))
+    ask(sqlite_database, campaign_id, ids)
+    pass_on(sqlite_database, campaign_id, NOW + 2 * DAY)
+    page = client.get(place).text
+    for words in (
+        "Step by step",
+        "Webhook",
+        "Webhook calls",
+        "Went another way",
+        "What a shadow cannot know",
+        "Publish it",
+    ):
+        assert words in page
+    assert "already" in client.post(place, data={"version": "1"}).text
+    with sqlite_database.write() as session:
+        drafting.replace(session, campaign_id, live_flow(), user_id=None, at=NOW)
+    assert client.post(f"{place}/draft").status_code == 302
+    with sqlite_database.read() as session:
+        assert drafting.get(session, campaign_id).flow == session.get_one(Shadow, campaign_id).flow
+    assert sign_in("sales").delete(place).status_code == 403
+    assert client.delete(place).status_code == 200
+    assert names(sqlite_database) == {}
+    assert "no shadow" in client.delete(place).text
+
+
+def test_it_runs_without_a_browser_and_is_read_by_the_api(app: Flask, sqlite_database: Database) -> None:
+    with sqlite_database.write() as session:
+        made, ids = prepared(session)
+        campaign_id = made.id
+    run = app.test_cli_runner().invoke
+    assert run(args=["campaigns", "shadow", "show", "nurture"]).exit_code == 1
+    assert "runs" in run(args=["campaigns", "shadow", "start", "nurture", "--at", "2026-03-02T09:00Z"]).output
+    ask(sqlite_database, campaign_id, ids)
+    for day in (2, 3, 4):
+        run(args=["tick", "--now", f"2026-03-0{day}T10:00Z", "--send"])
+        assert "1 shadow went on" in run(args=["campaigns", "shadow", "run", "--now", f"2026-03-0{day}T10:00Z"]).output
+    told = json.loads(run(args=["campaigns", "shadow", "show", "nurture", "--json"]).output)
+    assert told["entered"] == {"label": "Came in", "live": 3, "shadow": 3}
+    assert "3 live, 3 in shadow" in run(args=["campaigns", "shadow", "show", "nurture"]).output
+    with sqlite_database.write() as session:
+        boss = User(email="api@example.com", name="Api", role="marketer", password_hash="-", created_at=NOW)
+        session.add(boss)
+        session.flush()
+        headers = {"Authorization": f"Bearer {tokens.create(session, boss.id, 'test')[1]}"}
+    client = app.test_client()
+    assert client.get("/api/v1/campaigns/nurture/shadow", headers=headers).json["entered"] == told["entered"]
+    assert "ended" in run(args=["campaigns", "shadow", "end", "nurture"]).output
+    assert run(args=["campaigns", "shadow", "end", "nurture"]).exit_code == 1
+    assert client.get("/api/v1/campaigns/nurture/shadow", headers=headers).status_code == 404

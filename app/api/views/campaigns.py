@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,8 @@ from app.accounts.guards import current_user
 from app.api.description import Given
 from app.api.views.blueprint import blueprint
 from app.api.views.leads import MOST_ID, known
-from app.campaigns import queries, statistics
+from app.campaigns import contrasting, queries, statistics
+from app.campaigns.models import Shadow
 from app.engine import entering, explaining
 from app.engine.models import Campaign, Version
 from app.leads import addresses
@@ -64,6 +66,25 @@ class Statistics(BaseModel):
     steps: dict[str, Any]
 
 
+class ShadowAnswer(BaseModel):
+    """A flow run in shadow beside the live one, over the same time, as `flask campaigns shadow show` tells it."""
+
+    number: int | None = Field(description="The version that runs in shadow; none: the draft, as it was at the start.")
+    started_at: datetime
+    ran_until: datetime | None
+    is_full: bool = Field(description="More leads would have come in than are followed.")
+    trouble: str | None
+    entered: dict[str, Any]
+    steps: list[dict[str, Any]]
+    mails: list[dict[str, Any]]
+    owed: list[dict[str, Any]]
+    changes: list[str]
+    parted: list[dict[str, Any]] = Field(description="The first leads whose path is another one, with a sentence each.")
+    parted_count: int
+    alike_count: int
+    unknown: list[str]
+
+
 class LeadsGiven(Given):
     """Leads to let in, by address or by id."""
 
@@ -101,6 +122,18 @@ def campaign_stats(path: CampaignPath) -> Response:
     version = session().get(Version, campaign.version_id) if campaign.version_id else None
     flow = version.flow if version else {"triggers": [], "steps": []}
     return jsonify(statistics.totals(session(), campaign.id, flow, now=clock.now()))
+
+
+@blueprint.get("/campaigns/<key>/shadow", summary="A shadow beside the live version", responses={200: ShadowAnswer})
+def campaign_shadow(path: CampaignPath) -> Response:
+    """404 when no shadow runs."""
+    running = session().get(Shadow, _found(path.key).id)
+    if running is None:
+        raise Refused("The campaign has no shadow; start one on its page.", 404)
+    told = asdict(contrasting.contrast(session(), running))
+    names = ("number", "started_at", "ran_until", "is_full", "trouble")
+    head = {name: getattr(running, name) for name in names}
+    return jsonify(ShadowAnswer(**head, **told).model_dump(mode="json"))
 
 
 @blueprint.post("/campaigns/<key>/leads", summary="Let leads into a campaign", responses={200: LeadsAsked})

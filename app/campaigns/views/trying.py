@@ -43,7 +43,7 @@ def try_it(campaign_id: int) -> str:
     return render_template(
         "campaigns/try.html",
         campaign=campaign,
-        flows=_flows(campaign_id),
+        flows=queries.flows(session(), campaign_id),
         chosen={"lead": email, "version": version, "by_trigger": _by_trigger(), "react": given},
         lead=lead,
         problem=problem,
@@ -79,12 +79,6 @@ def _reactions() -> list[str]:
         words = f"{does} {what}" if does in {"visits", "event"} else does
         given.append(f"{when}: {words}" if when else words)
     return given[:MOST_REACTIONS]
-
-
-def _flows(campaign_id: int) -> list[tuple[str | int, str]]:
-    """The draft and what was published, newest first."""
-    numbers = sorted((each.number for each in queries.versions(session(), campaign_id)), reverse=True)
-    return [("", "The draft"), *((number, f"Version {number}") for number in numbers)]
 
 
 def _flow(campaign: Campaign, version: int | None) -> dict[str, Any]:
