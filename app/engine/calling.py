@@ -198,6 +198,8 @@ def _write(session: Session, calls: list[tuple[sa.Row[Any], Outcome]], *, now: d
     told: list[str] = []
     kept: dict[int, dict[str, Any]] = {}
     known = fields.declared(session)
+    passages = sa.select(Enrollment.id).where(Enrollment.id.in_({call.enrollment_id for call, _ in calls}))
+    session.execute(passages.order_by(Enrollment.id).with_for_update())  # before the calls, as an erasure takes them
     for call, outcome in calls:
         final = _final(call, outcome)
         values, problems = _kept(call, final, known)

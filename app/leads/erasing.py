@@ -31,7 +31,7 @@ DELETED = (
 )  # fmt: skip
 # Events whose properties say nothing about the person and which reports count by.
 ANONYMOUS_PROPS = ("score_changed", "grade_changed", "stage_changed", "email_clicked", "campaign_left", "time_spent")
-UNSENT = ("held", "ready", "deferred")
+UNSENT = ("held", "ready", "deferred", "claimed")  # a sender loses what it has only claimed
 
 
 def erase(session: Session, lead_id: int, *, at: datetime) -> int:
@@ -40,10 +40,11 @@ def erase(session: Session, lead_id: int, *, at: datetime) -> int:
     leads = session.scalars(sa.select(Lead).where(Lead.id.in_(ids), Lead.erased_at.is_(None))).all()
     addresses = {lead.canonical_email for lead in leads if lead.canonical_email}
     session.flush()
+    _wait_for_the_engine(session, ids)
     _suppress(session, addresses, at)
     _forget_attached(session, ids, at)
     _forget_history(session, ids)
-    _forget_addresses(session, addresses)
+    _forget_addresses(session, addresses, at)
     session.execute(sa.update(Lead).where(Lead.id.in_([lead.id for lead in leads])).values(_blank(at)))
     session.expire_all()
     return len(leads)
@@ -83,10 +84,14 @@ def _suppress(session: Session, addresses: set[str], at: datetime) -> None:
         session.execute(sa.insert(rows), fresh)
 
 
+def _wait_for_the_engine(session: Session, ids: list[int]) -> None:
+    """Whoever is on the move comes to rest first, so that what is written for them now is forgotten, too."""
+    enrollments = table("enrollments")
+    session.execute(sa.select(enrollments.c.id).where(enrollments.c.lead_id.in_(ids)).with_for_update())
+
+
 def _forget_attached(session: Session, ids: list[int], at: datetime) -> None:
-    messages = table("messages")
-    unsent = sa.and_(messages.c.lead_id.in_(ids), messages.c.state.in_(UNSENT))
-    session.execute(sa.update(messages).where(unsent).values(state="cancelled", reason="suppressed", finished_at=at))
+    _cancel(session, table("messages").c.lead_id.in_(ids), at)
     for name, blank in BLANKED.items():
         rows = table(name)
         mine = rows.c.survivor_id.in_(ids) | rows.c.merged_id.in_(ids) if name == "merges" else rows.c.lead_id.in_(ids)
@@ -103,6 +108,12 @@ def _forget_attached(session: Session, ids: list[int], at: datetime) -> None:
     session.execute(sa.update(decisions).where(decisions.c.enrollment_id.in_(own)).values(why=None))
 
 
+def _cancel(session: Session, which: sa.ColumnElement[bool], at: datetime) -> None:
+    messages = table("messages")
+    gone = {"state": "cancelled", "reason": "suppressed", "finished_at": at, "claimed_by": None, "lease_until": None}
+    session.execute(sa.update(messages).where(which, messages.c.state.in_(UNSENT)).values(gone))
+
+
 def _forget_history(session: Session, ids: list[int]) -> None:
     mine = sa.select(Identity.id).where(Identity.lead_id.in_(ids) | Identity.id.in_(ids))
     events = table("events")
@@ -113,9 +124,12 @@ def _forget_history(session: Session, ids: list[int]) -> None:
     session.execute(sa.update(Identity).where(Identity.lead_id.in_(ids)).values(token=None))
 
 
-def _forget_addresses(session: Session, addresses: set[str]) -> None:
+def _forget_addresses(session: Session, addresses: set[str], at: datetime) -> None:
     """Where an address stands without a lead beside it."""
-    refusals, attempts = table("import_refusals"), table("attempts")
+    refusals, attempts, messages = table("import_refusals"), table("attempts"), table("messages")
+    mail = sa.and_(messages.c.lead_id.is_(None), messages.c.recipient.in_(addresses))
+    _cancel(session, mail, at)
+    session.execute(sa.update(messages).where(mail).values(BLANKED["messages"]))
     for address in addresses:
         text = sa.func.lower(sa.cast(refusals.c.row, sa.Text))
         session.execute(sa.delete(refusals).where(text.contains(address, autoescape=True)))

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.leads import addresses
+from app.leads.models import Lead
 from app.mail import leasing
 from app.mail.departures import Departures
 from app.mail.leasing import Begins
@@ -184,6 +185,9 @@ def _write(session: Session, each: Prepared, outcome: Outcome, now: datetime) ->
 def _bounced(session: Session, prepared: Prepared, outcome: Outcome, at: datetime) -> None:
     """The address does not exist: never mail it again, and say so in the lead's log."""
     message = prepared.message
+    lead = session.get(Lead, message.lead_id) if message.lead_id is not None else None
+    if lead is not None and lead.erased_at is not None:
+        return  # suppressed already, and nothing more is told of the person
     try:
         suppressing.suppress(session, addresses.canonical(prepared.recipient), "bounce", outcome.reply, at)
     except addresses.BadAddress:

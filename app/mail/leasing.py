@@ -198,8 +198,17 @@ def finish(
 
     `reason` is the one it had before, which says whether it had been in doubt already.
     """
+    _in_flight(session, [held], locks=True)  # waits for an erasure under way
     values = _after(held, outcome, reason, created_at, now)
+    values["reply"] = _said(sa.literal(outcome.reply))
     return str(values["state"]) if let_go(session, held, "in_flight", **values) else ""
+
+
+def _said(reply: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
+    """The server's reply, which may name the address; nothing of it is kept of a person who was erased meanwhile."""
+    leads = table("leads").alias()
+    erased = sa.exists(sa.select(1).where(leads.c.id == MESSAGES.c.lead_id, leads.c.erased_at.is_not(None)))
+    return sa.case((erased.correlate_except(leads), sa.null()), else_=reply)
 
 
 def finish_sent(session: Session, taken: Sequence[tuple[Held, Outcome]], *, now: datetime) -> set[int]:
@@ -214,7 +223,8 @@ def finish_sent(session: Session, taken: Sequence[tuple[Held, Outcome]], *, now:
 @cache
 def _finishing() -> sa.Update:
     given_now = sa.bindparam("given_now", type_=Instant)
-    done = {"state": "sent", "reply": sa.bindparam("given_reply"), "reason": sa.null(), "finished_at": given_now}
+    reply = _said(sa.bindparam("given_reply", type_=sa.Text))
+    done = {"state": "sent", "reply": reply, "reason": sa.null(), "finished_at": given_now}
     free = {"claimed_by": sa.null(), "lease_until": sa.null()}
     return sa.update(MESSAGES).where(MESSAGES.c.id == sa.bindparam("given_id", type_=Key)).values(**done, **free)
 

@@ -41,7 +41,7 @@ def take(session: Session, data: bytes, *, at: datetime) -> Feedback:
     elif found.kind == "complained":
         _end(session, message, "complaint", found.detail, at)
         _note(session, message, mail_key, "email_complained", f"complained:{message.id}", {"detail": found.detail}, at)
-    elif found.kind == "opted_out" and message.lead_id is not None:
+    elif found.kind == "opted_out" and message.lead_id is not None and _is_with_us(session, message):
         who = sa.select(Lead.id).where(Lead.id == consenting.current_lead(session, message.lead_id))
         consenting.withdraw(session, who, None, source="Feedback of the provider", at=at, because_of=message)
     elif found.kind == "replied":
@@ -55,10 +55,11 @@ def take(session: Session, data: bytes, *, at: datetime) -> Feedback:
 
 def _came_back(session: Session, message: Message, mail_key: str, found: Feedback, at: datetime) -> None:
     """A mail that a server took and gave back: it has not arrived, whatever was thought before."""
+    reply = found.detail or None if _is_with_us(session, message) else None  # it names the address
     statement = (
         sa.update(Message)
         .where(Message.id == message.id, Message.state.in_(["sent", "in_doubt"]))
-        .values(state="failed", reason="bounced" if found.is_hard else "refused", reply=found.detail or None)
+        .values(state="failed", reason="bounced" if found.is_hard else "refused", reply=reply)
         .execution_options(synchronize_session=False)
     )
     session.connection().execute(statement)
@@ -90,12 +91,11 @@ def _note(
     agent: str = "unknown",
 ) -> None:
     """The lead's log learns it, once, if the lead is still with us."""
-    lead = session.get(Lead, message.lead_id) if message.lead_id else None
-    if lead is not None and lead.erased_at is None:
+    if message.lead_id is not None and _is_with_us(session, message):
         recording.record(
             session,
             kind=kind,
-            identity_id=lead.id,
+            identity_id=message.lead_id,
             subject=mail_key,
             at=at,
             agent=agent,
@@ -104,6 +104,12 @@ def _note(
             campaign_id=message.campaign_id,
             key=key,
         )
+
+
+def _is_with_us(session: Session, message: Message) -> bool:
+    """Whether the lead the message went to, if it went to one, was not erased meanwhile."""
+    lead = session.get(Lead, message.lead_id) if message.lead_id else None
+    return lead is None or lead.erased_at is None
 
 
 def letters(data: bytes) -> list[bytes]:

@@ -291,6 +291,23 @@ def test_a_lead_that_has_left_is_not_spoken_of_any_more(database: Database) -> N
     assert world.calls()[0].payload == {}
 
 
+def test_rule_28_the_answer_about_somebody_who_is_erased_meanwhile_is_not_kept(database: Database) -> None:
+    with receiving((200, b'{"city": "Bern"}')) as receiver:
+        world = World(database, receiver.authority, keep="city = city")
+        dead = calling._Pass(database, world.caller, NOW, "w")
+        with database.write() as session:
+            held = calling._claim(session, now=NOW, limit=9, worker="w")
+        outcomes = [dead.make(call) for call in held]
+        with database.write() as session:
+            erasing.erase(session, world.leads[0], at=NOW)
+        with database.write() as session:
+            calling._write(session, list(zip(held, outcomes, strict=True)), now=NOW)
+    [call] = world.calls()
+    assert (call.state, call.answer, call.payload) == ("answered", None, {})
+    with database.read() as session:
+        assert session.scalars(sa.select(Lead.city)).all() == [""]
+
+
 def test_calls_of_a_paused_campaign_wait(database: Database) -> None:
     with receiving((200, b"{}")) as receiver:
         world = World(database, receiver.authority)
