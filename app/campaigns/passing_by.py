@@ -50,6 +50,7 @@ def run_for_passed(session: Session, campaign_id: int, step_id: str, *, at: date
         _run(session, sa.delete(rows).where(batch.matching(rule)))
     done = session.scalar(sa.select(sa.func.count()).select_from(rows)) or 0
     step.type.run(batch, step.settings)
+    batch.settle()
     if batch.has_ended or session.scalar(sa.select(sa.exists().where(rows.c.state != "moving"))):
         raise CannotRun(
             f"“{step.type.label}” could not be done for all of them, so it was done for nobody; try it later."

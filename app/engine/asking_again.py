@@ -119,6 +119,7 @@ def _run(session: Session, batch: Batch, version: Published, *, held: int | None
         step.type.run(batch, step.settings)
     elif step.type.waits:
         batch.leave(where=rows.c.due_at <= batch.now)
+    batch.settle()
     return session.scalar(sa.select(rows.c.port))
 
 

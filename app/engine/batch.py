@@ -7,6 +7,7 @@ from step to step in the temporary table, and only what they leave behind (decis
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -60,6 +61,16 @@ def prepare(session: Session) -> None:
     db.scratch(session, rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A way out of the step, for the leads here (that satisfy `where`) when their turn comes."""
+
+    port: str
+    where: sa.ColumnElement[bool] | None = None
+    why: sa.ColumnElement[Any] | None = None
+    skips: bool = False
+
+
 class Batch:
     """The leads of one batch that stand at one step, as that step may see and move them.
 
@@ -81,12 +92,18 @@ class Batch:
         self.now = now
         self.has_ended = False  # whether somebody's passage may have ended here
         self.left = 0  # how many have a port by now, or have ended
-        # the condition over `batch.rows` that a lead is here
-        self.at_step = sa.and_(
-            rows.c.version_id == version.id, rows.c.step == step.id, rows.c.state == "moving", rows.c.port.is_(None)
-        )
+        self.whys: dict[str, sa.ColumnElement[Any]] = {}  # by port, of those whose reason is not in their row
+        self._leaving: list[Leave] = []  # asked for and not written yet: most steps need one pass for all of it
+        self._is_whole = True  # nobody has left, ended or come to rest yet
+        self._standing = sa.and_(rows.c.version_id == version.id, rows.c.step == step.id, rows.c.state == "moving")
 
-    @cached_property
+    @property
+    def at_step(self) -> sa.ColumnElement[bool]:
+        """The condition over `batch.rows` that a lead is here."""
+        self.settle()
+        return sa.and_(self._standing, rows.c.port.is_(None))
+
+    @property
     def here(self) -> sa.FromClause:
         """The leads here, as rows."""
         return sa.select(*_SEEN).where(self.at_step).subquery("here")
@@ -109,8 +126,36 @@ class Batch:
         why: sa.ColumnElement[Any] | None = None,
         skips: bool = False,
     ) -> None:
-        """Let the leads here (that satisfy `where`, over `batch.rows`) go by a port; `skips` passes over the next step."""
-        self._update(where, port=port, why=sa.null() if why is None else why, skips=skips)
+        """Let the leads here (that satisfy `where`, over `batch.rows`) go by a port; `skips` passes over the next step.
+
+        It is written when somebody asks who is left, or `settle` is called, or the step is over.
+        """
+        self._leaving.append(Leave(port, where, why, skips))
+
+    def settle(self) -> None:
+        """Write down who has left by which port and why, for those who read `batch.rows` themselves."""
+        leaving, self._leaving = self._leaving, []
+        for each in leaving:
+            why = sa.null() if each.why is None else each.why
+            self._update(each.where, port=each.port, why=why, skips=each.skips)
+
+    def alike(self) -> Leave | None:
+        """How all who are here leave, if they do so together; then nothing of it needs to be written."""
+        first = self._leaving[0] if self._leaving else None
+        return first if first is not None and first.where is None and self._is_whole else None
+
+    def settle_ports(self) -> None:
+        """The ports alone, in one pass; the reasons are left to the journal, in `whys`."""
+        leaving = self._leaving
+        if len({each.port for each in leaving}) < len(leaving) or any(each.skips for each in leaving):
+            self.settle()
+            return
+        self._leaving = []
+        self.whys = {each.port: each.why for each in leaving if each.why is not None}
+        if len(leaving) == 1:
+            self._update(leaving[0].where, port=leaving[0].port)
+        elif leaving:
+            self._update(None, port=_first_of(leaving))
 
     def finish(
         self,
@@ -167,8 +212,10 @@ class Batch:
     def _update(self, where: sa.ColumnElement[bool] | None, **values: Any) -> None:
         condition = self.at_step if where is None else sa.and_(self.at_step, where)
         result = self.session.execute(sa.update(rows).where(condition).values(**values))
+        changed: int = result.rowcount  # type: ignore[attr-defined]
+        self._is_whole = self._is_whole and not changed
         if "port" in values:
-            self.left += result.rowcount  # type: ignore[attr-defined]
+            self.left += changed
 
     def matching(self, rule: dict[str, Any]) -> sa.ColumnElement[bool]:
         """The condition, for `leave`, that a lead here matches a rule now."""
@@ -211,7 +258,7 @@ class Batch:
             self.now,
             since={"arrival": within.c.arrived_at, "entry": within.c.entered_at},
             enrollment_id=within.c.enrollment_id,
-            among=self.lead_ids,
+            among=sa.select(rows.c.lead_id).where(self._standing),
             about=occurring.of_passage(keys, _key(within)) if keys else None,
             fields=self._fields,
         )
@@ -223,6 +270,13 @@ class Batch:
     def about(self, events: sa.FromClause) -> sa.ColumnElement[bool]:
         """Whether an event is about the passage in `batch.rows`: the same order, the same deal (SEMANTICS 13)."""
         return occurring.about(events, self.version.flow.keys, _key(rows))
+
+
+def _first_of(leaving: list[Leave]) -> sa.ColumnElement[Any]:
+    """The port of the first that is true of a lead."""
+    told = [(sa.true() if each.where is None else each.where, each.port) for each in leaving]
+    last = told[-1][1] if leaving[-1].where is None else None
+    return sa.case(*(told[:-1] if last else told), else_=last)
 
 
 def _key(within: sa.FromClause) -> sa.ColumnElement[str]:

@@ -89,6 +89,7 @@ def _journal_here(batch: Batch) -> None:
 
 
 def _put_at(batch: Batch, goal_id: str) -> None:
+    batch.settle()
     journal.write(batch.session, batch.version.id, batch.step.id, batch.now)
     going = sa.and_(rows.c.version_id == batch.version.id, rows.c.step == batch.step.id, rows.c.port == "goal")
     there = {"step": goal_id, "visit": rows.c.visit + 1, "arrived_at": batch.now, "due_at": None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import db
 from app.db import Instant
 from app.engine import chance, goals, isolating, journal, versions
-from app.engine.batch import Batch, rows
+from app.engine.batch import Batch, Leave, rows
 from app.engine.graph import Flow, Step
 from app.engine.steptype import Arrival
 from app.engine.versions import Published
@@ -57,8 +57,14 @@ def _run_step(session: Session, version: Published, step: Step, now: datetime) -
             return
     else:
         _act(batch)
+    leave = batch.alike()
+    if leave is not None:
+        journal.write_alike(session, version.id, step.id, now, leave.port, leave.why)
+        _move_alike(batch, leave)
+        return
+    batch.settle_ports()
     if batch.left:
-        journal.write(session, version.id, step.id, now)
+        journal.write(session, version.id, step.id, now, batch.whys)
     if batch.has_ended:
         batch.forget_ports()
     _move_on(session, version, step, now)
@@ -84,12 +90,11 @@ def _rests(batch: Batch) -> bool:
         _write_due(batch, known, asked)
         batch.leave(where=rows.c.due_at <= batch.now)
         return False
-    due_at = known[0][4]
-    stood = _stood(batch.step, sa.literal(due_at, Instant()))
+    due_at = known[0][-1]
     if due_at is None or due_at > batch.now:
-        batch.change(due_at=stood, state="resting")
+        batch.change(due_at=due_at, state="resting")
         return True
-    batch.change(due_at=stood, port=sa.case((stood <= batch.now, "out")))
+    batch.leave()
     return False
 
 
@@ -105,53 +110,51 @@ def _asked(batch: Batch) -> sa.Select[Any]:
     value = step.type.value(step.settings, leads) if step.type.value else sa.null()
     drawn = chance.draw(leads.c.id, batch.version.campaign_key, step.id) if step.type.draws else sa.literal(0)
     by = (batch.zone_of(leads).label("zone"), sa.cast(value, sa.Text).label("value"), drawn.label("draw"))
-    arrivals = sa.select(rows.c.arrived_at, *by).join_from(rows, leads, leads.c.id == rows.c.lead_id)
+    held = rows.c.held if step.type.freezes else sa.literal(0).label("held")
+    arrivals = sa.select(rows.c.arrived_at, *by, held).join_from(rows, leads, leads.c.id == rows.c.lead_id)
     return arrivals.where(batch.at_step)
 
 
 def _ends(batch: Batch, asked: sa.Select[Any]) -> Sequence[Sequence[Any]]:
-    """Each kind of arrival there is, with when the wait ends."""
-    step = batch.step
-    assert step.type.due is not None
+    """Each kind of arrival there is, with when the wait ends: later by as long as the clock stood still."""
     found = batch.session.execute(asked.distinct())
-    return [(a, z, v, d, step.type.due(step.settings, Arrival(a, zone(z), v, d))) for a, z, v, d in found]
+    return [(a, z, v, d, held, _end(batch.step, Arrival(a, zone(z), v, d), held)) for a, z, v, d, held in found]
 
 
-def _stood(step: Step, derived: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """Later by as long as the clock stood still."""
-    if not step.type.freezes:
-        return derived
-    return sa.type_coerce(sa.cast(derived, sa.BigInteger) + rows.c.held, Instant)
+def _end(step: Step, arrival: Arrival, held: int) -> datetime | None:
+    assert step.type.due is not None
+    due_at = step.type.due(step.settings, arrival)
+    return due_at if due_at is None else due_at + timedelta(microseconds=held)
 
 
 def _write_due(batch: Batch, known: Sequence[Sequence[Any]], arrivals: sa.Select[Any]) -> None:
     step = batch.step
     change = sa.update(rows).where(rows.c.version_id == batch.version.id, rows.c.step == step.id, _moving)
     if len(known) == 1:
-        batch.session.execute(change.values(due_at=_stood(step, sa.literal(known[0][4], Instant()))))
+        batch.session.execute(change.values(due_at=known[0][-1]))
         return
     ends = _looked_up(known, arrivals.add_columns(rows.c.enrollment_id).subquery())
     own = ends.c.enrollment_id == rows.c.enrollment_id
     if batch.session.get_bind().dialect.name == "postgresql":  # joins; SQLite makes an index for each question
         # it takes the list for a hundred rows whatever its length, and would compare each lead with each
         batch.session.execute(sa.text("SET LOCAL enable_nestloop = off"))
-        batch.session.execute(change.where(own).values(due_at=_stood(step, ends.c.due_at)))
+        batch.session.execute(change.where(own).values(due_at=ends.c.due_at))
         batch.session.execute(sa.text("SET LOCAL enable_nestloop = on"))
         return
     derived = sa.select(ends.c.due_at).where(own).correlate(rows).scalar_subquery()
-    batch.session.execute(change.values(due_at=_stood(step, derived)))
+    batch.session.execute(change.values(due_at=derived))
 
 
 def _looked_up(known: Sequence[Sequence[Any]], asked: sa.Subquery) -> sa.CTE:
     """When each lead's wait ends, of those computed; both lists are written out first, else each lead reads them anew."""
-    listed = db.rows_of(
-        known, arrived_at=Instant(), zone=sa.Text(), value=sa.Text(), draw=sa.BigInteger(), due_at=Instant()
-    )
+    moment, text, number = Instant(), sa.Text(), sa.BigInteger()
+    listed = db.rows_of(known, arrived_at=moment, zone=text, value=text, draw=number, held=number, due_at=moment)
     given = sa.select(*listed.c).cte("given_due").prefix_with("MATERIALIZED")
     alike = sa.and_(
         given.c.arrived_at == asked.c.arrived_at,
         given.c.zone == asked.c.zone,
         given.c.draw == asked.c.draw,
+        given.c.held == asked.c.held,
         given.c.value.is_not_distinct_from(asked.c.value),
     )
     joined = sa.select(asked.c.enrollment_id, given.c.due_at).join_from(asked, given, alike)
@@ -164,6 +167,33 @@ def _move_on(session: Session, version: Published, step: Step, now: datetime) ->
     session.execute(_onward(targets), {"at": now, "of_version": version.id, "of_step": step.id})
 
 
+def _move_alike(batch: Batch, leave: Leave) -> None:
+    """Put all who are at this step at the one that their port leads to."""
+    step, targets = batch.step, _targets(batch.version.flow, batch.step)
+    target = targets.get(leave.port + ("+" if leave.skips else ""), step.id)
+    given = {"at": batch.now, "of_version": batch.version.id, "of_step": step.id, "target": target}
+    batch.session.execute(_ONWARD_ALIKE, given)
+
+
+_AT_STEP = sa.and_(rows.c.version_id == sa.bindparam("of_version"), rows.c.step == sa.bindparam("of_step"), _moving)
+_AT = sa.bindparam("at", type_=Instant())
+_ONWARD_ALIKE = (
+    sa.update(rows)
+    .where(_AT_STEP)
+    .values(
+        step=sa.bindparam("target", type_=sa.Text()),
+        visit=rows.c.visit + 1,
+        arrived_at=_AT,
+        due_at=sa.null(),
+        held=0,
+        tries=0,
+        state=sa.case((rows.c.hops >= MOST_VISITS, "failed"), else_="moving"),
+        reason=sa.case((rows.c.hops >= MOST_VISITS, LOOPED), else_=rows.c.reason),
+        hops=rows.c.hops + 1,
+    )
+)
+
+
 @functools.lru_cache(maxsize=1024)
 def _onward(targets: tuple[tuple[str, str], ...]) -> sa.Update:
     """The statement that does it, which is the same for all steps that lead to the same; building it takes longer than running it."""
@@ -173,11 +203,11 @@ def _onward(targets: tuple[tuple[str, str], ...]) -> sa.Update:
     onward = sa.case(dict(targets), value=key, else_=rows.c.step) if targets else rows.c.step
     return (
         sa.update(rows)
-        .where(rows.c.version_id == sa.bindparam("of_version"), rows.c.step == sa.bindparam("of_step"), _moving)
+        .where(_AT_STEP)
         .values(
             step=sa.case((stays, rows.c.step), else_=onward),
             visit=rows.c.visit + sa.case((stays, 0), else_=1),
-            arrived_at=sa.case((stays, rows.c.arrived_at), else_=sa.bindparam("at", type_=Instant())),
+            arrived_at=sa.case((stays, rows.c.arrived_at), else_=_AT),
             due_at=sa.case((stays, rows.c.due_at), else_=sa.null()),
             held=sa.case((stays, rows.c.held), else_=0),
             tries=sa.case((stays, rows.c.tries), else_=0),

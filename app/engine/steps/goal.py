@@ -54,6 +54,7 @@ def run(batch: Batch, settings: Goal) -> None:
 
 def _record(batch: Batch) -> None:
     """Say on the event log who has just reached the goal: those of this step that have a port now."""
+    batch.settle()
     just = sa.select(rows.c.lead_id).where(
         rows.c.version_id == batch.version.id, rows.c.step == batch.step.id, rows.c.port.in_(["reached", "end"])
     )
