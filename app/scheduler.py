@@ -19,7 +19,7 @@ from app.accounts import limiting, signing_in
 from app.calling_out import Caller
 from app.campaigns import shadowing
 from app.db import Database
-from app.engine import calling, passing, replaying, sharing, ticking
+from app.engine import calling, passing, pruning, replaying, sharing, ticking
 from app.engine.sharing import ENGINE, SENDER, Share
 from app.mail import delivering
 from config import Config
@@ -132,6 +132,7 @@ class Clockwork:
         with self.database.write() as session:
             limiting.forget(session, now)
             signing_in.forget(session, now)
+            pruning.prune(session, now)
         if self.database.is_sqlite:
             _shrink_wal(self.database)
 

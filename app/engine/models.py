@@ -221,6 +221,7 @@ class WebhookCall(Base):
             postgresql_where=sa.text("state IN ('ready', 'claimed')"),
         ),
         sa.Index(None, "lead_id"),
+        sa.Index(None, "finished_at"),
     )
 
     id: Mapped[Id]
