@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
@@ -170,8 +171,15 @@ def temporary(name: str, *columns: sa.Column[Any]) -> sa.Table:
 
 def scratch(session: Session, table: sa.Table) -> None:
     """A temporary table, empty, on this connection."""
-    session.execute(sa.schema.CreateTable(table, if_not_exists=True))
+    session.execute(_creation(table, session.get_bind().dialect.name))
     session.execute(sa.delete(table))
+
+
+@lru_cache
+def _creation(table: sa.Table, dialect: str) -> sa.TextClause:
+    """As text, since of a schema nothing is kept compiled, and a tick does this often."""
+    speaks = (sqlite if dialect == "sqlite" else postgresql).dialect()
+    return sa.text(str(sa.schema.CreateTable(table, if_not_exists=True).compile(dialect=speaks)))
 
 
 def rows_of(values: Sequence[Sequence[Any]], **columns: sa.types.TypeEngine[Any]) -> sa.Subquery:
@@ -180,7 +188,7 @@ def rows_of(values: Sequence[Sequence[Any]], **columns: sa.types.TypeEngine[Any]
     return rows_in(sa.bindparam(None, encoded, type_=Json), **columns)
 
 
-def rows_in(given: sa.BindParameter[Any], **columns: sa.types.TypeEngine[Any]) -> sa.Subquery:
+def rows_in(given: sa.BindParameter[Any], /, **columns: sa.types.TypeEngine[Any]) -> sa.Subquery:
     """The same, of values that are given when the statement is run: it can be built once."""
     rows = _json_rows(given).table_valued(sa.column("value", Json), name="given")
     picked = [_picked(rows.c.value, i, kind).label(name) for i, (name, kind) in enumerate(columns.items())]

@@ -48,7 +48,9 @@ def enter(
     db.scratch(session, entrants)
     key = matching.c.key if "key" in matching.c else sa.literal("")
     given = sa.select(matching.c.lead_id, key, matching.c.at, matching.c.occasion)
-    session.execute(sa.insert(entrants).from_select(["lead_id", "key", "at", "occasion"], given))
+    asked = session.execute(sa.insert(entrants).from_select(["lead_id", "key", "at", "occasion"], given))
+    if not asked.rowcount:  # type: ignore[attr-defined]
+        return 0  # which is the rule: each trigger is asked about all that happens
     # those who may not are taken out again, one index look-up each: as a join, both planners scanned every lead
     session.execute(sa.delete(entrants).where(~_allowed(session, version, trigger, now).exists()))
     if trigger is not None and trigger.most_per_day is not None:
