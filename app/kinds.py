@@ -29,6 +29,7 @@ WIDGETS = frozenset(
         "arms",
         "shares",
         "awaited",
+        "subject",
         "values",
         "bands",
         "mail",

@@ -34,7 +34,7 @@ def _doubts(step: Checked, steps: Mapping[str, Checked]) -> Iterator[str]:
             if not sent or (settings.mail and settings.mail not in sent):
                 yield "This campaign does not send that mail, so every lead takes the last path; choose another mail."
         case "wait_for_event":
-            awaited = [(settings.event, settings.subject), *((o.event, o.subject) for o in settings.others)]
+            awaited = [(each.event, each.subject, each.where) for each in (settings, *settings.others)]
             if len(set(awaited)) < len(awaited):
                 yield "Two paths wait for the same, so the second is never taken; change or remove one."
         case "decide":

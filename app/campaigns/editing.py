@@ -22,7 +22,7 @@ PICKERS = frozenset(["mail", "form", "segment", "field", "topic", "stage", "user
 OWNERS = frozenset(["owner", "lead_owner"])
 # what a row of a list asks for besides its name: (part, how it is typed)
 COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
-    "awaited": (("event", "choice"), ("subject", "text")),
+    "awaited": (("event", "choice"), ("subject", "text"), ("where", "text")),
     "values": (("values", "several"),),
     "bands": (("at_least", "number"),),
 }
@@ -59,7 +59,14 @@ class Governing(Settings):
     days: Annotated[int, Widget("Days in between", "number", shown_if=("again", "after_days"))] = 30
     exits: Annotated[list[Any], Widget("Leads leave at any time when", "arms")] = Field(default_factory=list)
     on_unsubscribe: Annotated[str, Widget("A lead who unsubscribes", "choice", choices=UNSUBSCRIBED)] = "exit"
-    topic: Annotated[str, Widget("Topic", "topic", hint="Unsubscribing from it ends the campaign for the lead.")] = ""
+    topic: Annotated[
+        str,
+        Widget(
+            "Topic",
+            "topic",
+            hint="Unsubscribing from it ends the campaign for the lead. None: the topics of its mails.",
+        ),
+    ] = ""
     zone: Annotated[
         str, Widget("Time zone", "zone", hint="For leads whose own is unknown. Empty: your organisation's.")
     ] = ""
@@ -188,6 +195,9 @@ def _options(type_: type[Settings], name: str, widget: Widget, names: Names) -> 
         return list(occurring.CHOICES)
     if widget.kind == "zone":
         return [(zone, zone.replace("_", " ")) for zone in sorted(available_timezones()) if "/" in zone]
+    if widget.kind == "subject":
+        kinds = {*occurring.SUBJECTS.values(), "event"}
+        return sorted({(key, f"{label}, {kind}") for (kind, key), label in names.items() if kind in kinds})
     found = [(key, label) for (kind, key), label in names.items() if kind == widget.kind]
     if widget.kind != "stage":  # stages have an order of their own
         found.sort(key=lambda pair: pair[1].casefold())
@@ -250,7 +260,8 @@ def _rows(form: Any, name: str, kind: str, known: Known) -> list[dict[str, Any]]
             if form.get(f"{name}.{number}.is_holdout"):
                 row["is_holdout"] = True
         else:
-            row |= {part: _part(form.get(f"{name}.{number}.{part}", ""), how) for part, how in COLUMNS[kind]}
+            parts = {part: _part(form.get(f"{name}.{number}.{part}", ""), how) for part, how in COLUMNS[kind]}
+            row |= {part: value for part, value in parts.items() if value or part in _NEW[kind]}
         rows.append(row)
     return rows
 

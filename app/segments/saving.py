@@ -110,8 +110,10 @@ def _flows(session: Session) -> Iterator[tuple[int, str, Any]]:
 
 
 def _named_segments(data: Any) -> set[str]:
-    """Every value of a member called "segment", however deep: settings of steps and triggers, and rules."""
+    """Every value of a member called "segment", however deep: settings of steps and triggers, rules; and who is awaited in one."""
     if isinstance(data, Mapping):
         own = {data["segment"]} if isinstance(data.get("segment"), str) else set()
+        if data.get("event") in ("segment_joined", "segment_left") and isinstance(data.get("subject"), str):
+            own.add(data["subject"])
         return own.union(*(_named_segments(value) for value in data.values()))
     return set().union(*(_named_segments(item) for item in data)) if isinstance(data, list) else set()

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from app.db import Database
 from app.engine.models import Decision, Enrollment
 from app.leads import updating
+from app.segments import saving
 from tests import factories
 from tests.conftest import NOW
 from tests.engine.test_flows import DAY, HOUR, MAIL, MINUTE, WAIT, World
@@ -123,6 +124,45 @@ def test_rule_6_ranked_waits_for_the_end_and_takes_the_topmost(database: Databas
     assert world.where() == [("active", "s1")] * 3
     world.settle(NOW + 4 * DAY)
     assert [world.ports(lead)[0][1] for lead in world.leads] == ["b", "c", "timeout"]
+
+
+def test_rule_6_only_an_event_that_says_so_ends_the_wait(database: Database) -> None:
+    paid = {"port": "b", "event": "custom", "subject": "order-placed", "where": ["amount at least 100", "plan is pro"]}
+    wait = {"event": "email_clicked", "where": "url contains /price", "others": [paid], "patience": 3}
+    ports = {"happened": "end", "b": "end", "timeout": "end"}
+    world = World(database, factories.flow({"kind": "wait_for_event", "settings": wait, "next": ports}), count=4)
+    world.enter()
+    first, second, third, fourth = world.leads
+    world.does(first, "email_clicked", "welcome", NOW + HOUR, url="https://example.com/blog")
+    world.does(second, "email_clicked", "welcome", NOW + HOUR, url="https://example.com/prices")
+    world.does(third, "custom", "order-placed", NOW + HOUR, amount=99, plan="pro")
+    world.does(fourth, "custom", "order-placed", NOW + HOUR, amount=120, plan="Pro")
+    world.settle(NOW + HOUR)
+    assert [world.ports(lead) for lead in world.leads] == [
+        [],
+        [("s1", "happened"), ("end", "end")],
+        [],
+        [("s1", "b"), ("end", "end")],
+    ]
+    world.settle(NOW + 3 * DAY)
+    assert [world.ports(lead)[0][1] for lead in (first, third)] == ["timeout"] * 2
+
+
+def test_rule_6_joining_a_segment_ends_a_wait_whatever_its_rule(database: Database) -> None:
+    wait = {"event": "segment_joined", "subject": "swiss", "patience": 3}
+    flow = factories.flow({"kind": "wait_for_event", "settings": wait, "next": {"happened": "end", "timeout": "end"}})
+    world = World(database, flow, count=2)
+    with database.write() as session:
+        saving.save(
+            session, None, name="Swiss", rule={"rule": "field", "field": "country", "op": "is", "value": "CH"}, at=NOW
+        )
+    world.enter()
+    with database.write() as session:
+        updating.set_values(session, world.leads[0], {"country": "CH"}, at=NOW + HOUR)
+    world.settle(NOW + HOUR)
+    assert [world.ports(lead)[:1] for lead in world.leads] == [[("s1", "happened")], []]
+    with database.read() as session:
+        assert saving.used_by(session, "swiss") == [("campaign", "Nurture", world.campaign.id)]
 
 
 @pytest.mark.parametrize(

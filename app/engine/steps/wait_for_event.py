@@ -35,6 +35,7 @@ class Awaited(BaseModel):
     name: str = Field("", max_length=100)
     event: str = Field(min_length=1, max_length=100)
     subject: str = Field("", max_length=500)
+    where: occurring.Conditions = ""
 
 
 class WaitForEvent(Settings):
@@ -42,8 +43,9 @@ class WaitForEvent(Settings):
     subject: Annotated[
         str,
         Field(max_length=500),
-        Widget("Which", hint="The page, mail, form, tag or event; empty for any. * stands for anything."),
+        Widget("Which", "subject", hint="The page, mail, form, tag or event; empty for any. * stands for anything."),
     ] = ""
+    where: occurring.Where = ""
     others: Annotated[
         list[Awaited], Field(max_length=9), Widget("Or until the lead", "awaited", hint="Each has its own path.")
     ] = Field(default_factory=list)
@@ -81,17 +83,19 @@ def check(settings: WaitForEvent) -> list[Complaint]:
 
 
 def describe(settings: WaitForEvent, names: Names) -> str:
-    listed = [
-        _words(settings.event, settings.subject, names),
-        *(_words(o.event, o.subject, names) for o in settings.others),
-    ]
+    listed = [_words(each, names) for each in _each(settings)]
     since = f" since {name_of(names, 'mail', settings.after)} was sent" if settings.look_back == "mail" else ""
     return f"Until the lead {' or '.join(listed)}{since}, {patience.words(settings)}"
 
 
-def _words(event: str, subject: str, names: Names) -> str:
-    which = occurring.called(subject, names)
-    return dict(occurring.CHOICES).get(event, event) + (f" “{which}”" if which else "")
+def _each(settings: WaitForEvent) -> list[WaitForEvent | Awaited]:
+    return [settings, *settings.others]
+
+
+def _words(awaited: WaitForEvent | Awaited, names: Names) -> str:
+    which = occurring.called(awaited.subject, names)
+    what = dict(occurring.CHOICES).get(awaited.event, awaited.event) + (f" “{which}”" if which else "")
+    return what + occurring.in_words(awaited.where)
 
 
 def awaits(settings: WaitForEvent, events: sa.FromClause) -> sa.ColumnElement[bool]:
@@ -106,8 +110,12 @@ def _any(settings: WaitForEvent, events: sa.FromClause) -> sa.ColumnElement[bool
 
 def _awaited(settings: WaitForEvent, events: sa.FromClause) -> list[tuple[str, sa.ColumnElement[bool]]]:
     """The paths in the order of the step, each with the events that lead to it."""
-    first = ("happened", occurring.of(settings.event, settings.subject, events))
-    return [first, *((o.port, occurring.of(o.event, o.subject, events)) for o in settings.others)]
+    return [("happened", _is(settings, events)), *((o.port, _is(o, events)) for o in settings.others)]
+
+
+def _is(awaited: WaitForEvent | Awaited, events: sa.FromClause) -> sa.ColumnElement[bool]:
+    happened = occurring.of(awaited.event, awaited.subject, events)
+    return sa.and_(happened, occurring.where(awaited.where, events))
 
 
 def run(batch: Batch, settings: WaitForEvent) -> None:
@@ -164,14 +172,22 @@ def _near(batch: Batch, settings: WaitForEvent) -> sa.CTE:
 
 
 def ports(settings: WaitForEvent) -> tuple[Port, ...]:
-    did = Port("happened", _called("", settings.event, settings.subject) if settings.others else "Did it")
-    others = tuple(Port(o.port, _called(o.name, o.event, o.subject)) for o in settings.others)
+    did = Port("happened", _called("", settings) if settings.others else "Did it")
+    others = tuple(Port(o.port, _called(o.name, o)) for o in settings.others)
     return (did, *others) if settings.forever else (did, *others, Port("timeout", "Did not in time"))
 
 
-def _called(name: str, event: str, subject: str) -> str:
-    words = name or _words(event, subject, {})
+def _called(name: str, awaited: WaitForEvent | Awaited) -> str:
+    words = name or _words(awaited, {})
     return words[:1].upper() + words[1:]
+
+
+def keys(settings: WaitForEvent) -> list[tuple[str, str]]:
+    since = [("mail", settings.after)] if settings.look_back == "mail" else []
+    return [
+        *(key for each in _each(settings) for key in occurring.refers(each.event, each.subject)),
+        *since,
+    ]
 
 
 STEP = StepType(
@@ -192,6 +208,6 @@ STEP = StepType(
     awaits=awaits,
     run=run,
     ports=ports,
-    keys=lambda settings: [("mail", settings.after)] if settings.look_back == "mail" else [],
+    keys=keys,
     help="The event's own time decides: a click before the deadline counts, even when it is seen after it.",
 )

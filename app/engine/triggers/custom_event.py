@@ -5,25 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field
 
+from app.engine import occurring
 from app.engine.triggertype import TriggerType
 from app.kinds import Settings, Widget
-from app.segments.rules import custom_event
 from app.segments.ruletype import Names
 from app.tracking.queries import lead_events
-
-
-def _joined(given: Any) -> Any:
-    return "\n".join(map(str, given)) if isinstance(given, list | tuple) else given
-
-
-def _read(text: str) -> str:
-    return "\n".join(custom_event.conditions_read(_lines(text)))
-
-
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 class CustomEvent(Settings):
@@ -31,22 +19,18 @@ class CustomEvent(Settings):
         str, Field(min_length=1, max_length=500), Widget("Event", "event", hint="The name your site or product reports")
     ]
     where: Annotated[
-        str,
-        BeforeValidator(_joined),
-        Field(max_length=2000),
-        AfterValidator(_read),
-        Widget("Only where", "textarea", hint="One a line: “plan is pro”, “amount at least 100”"),
+        occurring.Conditions, Widget("Only where", "textarea", hint="One a line: “plan is pro”, “amount at least 100”")
     ] = ""
 
 
 def describe(settings: CustomEvent, names: Names) -> str:
     event = names.get(("event", settings.event), settings.event)
-    return event + (f" where {' and '.join(_lines(settings.where))}" if settings.where else "")
+    return event + occurring.in_words(settings.where)
 
 
 def matches(settings: CustomEvent, events: sa.FromClause) -> sa.ColumnElement[bool]:
     named = sa.and_(events.c.kind == "custom", events.c.subject == settings.event)
-    return sa.and_(named, *(custom_event.of_property(events, line) for line in _lines(settings.where)))
+    return sa.and_(named, occurring.where(settings.where, events))
 
 
 def already(settings: CustomEvent) -> sa.Select[Any]:
