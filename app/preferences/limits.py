@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts import organisation
 from app.preferences.models import FrequencyCap, SendingWindow
-from app.zones import instant, next_window, plus_days, plus_months, zone
+from app.zones import instant, next_window, zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,15 @@ class Cap:
         """From when on mails count for one that leaves then, and when the calendar's period ends."""
         if self.period == "days":
             return leaves_at - timedelta(days=self.days), None
-        today = leaves_at.astimezone(tz).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-        if self.period == "day":
-            start = instant(today, tz)
-            return start, plus_days(start, 1, tz)
+        first = today = leaves_at.astimezone(tz).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+        following = today + timedelta(days=1)
         if self.period == "week":
-            start = instant(today - timedelta(days=today.weekday()), tz)
-            return start, plus_days(start, 7, tz)
-        start = instant(today.replace(day=1), tz)
-        return start, plus_months(start, 1, tz)
+            first = today - timedelta(days=today.weekday())
+            following = first + timedelta(days=7)
+        elif self.period == "month":
+            first = today.replace(day=1)
+            following = (first + timedelta(days=31)).replace(day=1)
+        return instant(first, tz), instant(following, tz)  # where midnight is leapt over, each by itself
 
 
 @dataclass(frozen=True, slots=True)

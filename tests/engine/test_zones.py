@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.engine.spans import Span
+from app.engine.triggers.schedule import Schedule, last_run
+from app.preferences.limits import Cap, Hours, Limits
 from app.zones import holidays_of, instant, next_window, plus_days, plus_months, zone
 
 ZURICH = zone("Europe/Zurich")
@@ -99,16 +104,80 @@ NEW_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
 ALL = sorted(available_timezones())
 
 
-def test_rule_5_at_both_edges_of_ten_years_in_every_zone_a_window_opens_once_and_in_time() -> None:
+@lru_cache
+def all_edges() -> list[tuple[str, datetime]]:
+    """Every zone with every instant of ten years at which its clock jumps; of zones that keep the same time one is enough."""
     alike = {(tuple(edges(zone(name))), NEW_YEAR.astimezone(zone(name)).utcoffset()): name for name in ALL}
-    for (jumps, _), name in alike.items():  # of zones that keep the same time one is enough
-        for edge in jumps:
-            for opens in (time(1, 30), time(2, 30)):
-                start = edge - timedelta(hours=12)
-                found = next_window(start, zone(name), range(7), opens, None)
-                after = next_window(found + timedelta(seconds=1), zone(name), range(7), opens, None)
-                assert start <= found <= start + timedelta(hours=27), (name, edge)
-                assert timedelta(hours=20) <= after - found <= timedelta(hours=28), (name, edge)
+    return [(name, edge) for (jumps, _), name in alike.items() for edge in jumps]
+
+
+def is_there(local: datetime, tz: ZoneInfo) -> bool:
+    """Whether the clock shows this time on that day."""
+    return local.replace(tzinfo=tz).astimezone(UTC).astimezone(tz).replace(tzinfo=None) == local
+
+
+def test_rule_2_at_both_edges_of_ten_years_in_every_zone_a_wait_ends_at_the_same_clock_time() -> None:
+    for name, edge in all_edges():
+        tz = zone(name)
+        for before in range(-2, 27, 4):
+            start = edge - timedelta(hours=before, minutes=30)
+            end = plus_days(start, 1, tz)
+            wanted = start.astimezone(tz).replace(tzinfo=None) + timedelta(days=1)
+            assert end > start, (name, start)
+            shown = end.astimezone(tz).replace(tzinfo=None)
+            if is_there(wanted, tz):
+                assert shown == wanted and end == wanted.replace(tzinfo=tz, fold=0), (name, start)
+            else:
+                assert wanted < shown <= wanted + timedelta(hours=2), (name, start)
+
+
+def test_rule_12_at_both_edges_of_ten_years_in_every_zone_a_schedule_runs_once_a_day() -> None:
+    for name, edge in all_edges():
+        settings = Schedule(segment="a", cron="30 2 * * *", zone=name)
+        tz, looks = zone(name), [edge + timedelta(hours=5 * n) for n in range(-8, 9)]
+        spans = [Span(after, until, "UTC") for after, until in pairwise(looks)]
+        runs = [run for span in spans if (run := last_run(settings, span)) is not None]
+        days = [run.astimezone(tz).date() for run in runs]
+        assert days == [days[0] + timedelta(days=n) for n in range(len(days))] and len(days) in (3, 4), (name, edge)
+        for run in runs:
+            wanted = datetime.combine(run.astimezone(tz).date(), time(2, 30))
+            assert run == instant(wanted, tz), (name, edge)
+
+
+def test_rule_21_at_both_edges_of_ten_years_in_every_zone_quiet_hours_end_on_the_same_night() -> None:
+    open_hours = Limits(hours=(Hours(tuple(range(7)), time(2, 30), time(22, 0)),))
+    for name, edge in all_edges():
+        tz = zone(name)
+        for before in range(-3, 24, 3):
+            at_ = edge - timedelta(hours=before)
+            leaves = open_hours.turn(name, at_, None).leaves_at
+            assert at_ <= leaves <= at_ + timedelta(hours=6, minutes=30), (name, at_)
+            day = leaves.astimezone(tz).date()
+            opens, closes = (instant(datetime.combine(day, each), tz) for each in (time(2, 30), time(22, 0)))
+            assert opens <= leaves < closes, (name, at_)
+            assert open_hours.turn(name, leaves, None).leaves_at == leaves, (name, at_)
+
+
+def test_rule_20_at_both_edges_of_ten_years_in_every_zone_a_day_week_and_month_begin_where_the_last_ended() -> None:
+    for name, edge in all_edges():
+        tz = zone(name)
+        for period in ("day", "week", "month"):
+            cap = Cap(1, period, 1, None)
+            for hours in (-30, -1, 0, 1, 30):
+                at_ = edge + timedelta(hours=hours)
+                start, end = cap.turn(at_, tz)
+                assert end is not None and start <= at_ < end, (name, at_, period)
+                assert cap.turn(end, tz)[0] == end, (name, at_, period)
+
+
+def test_rule_5_at_both_edges_of_ten_years_in_every_zone_a_window_opens_once_and_in_time() -> None:
+    for name, edge in all_edges():
+        for opens in (time(1, 30), time(2, 30)):
+            start = edge - timedelta(hours=12)
+            found = next_window(start, zone(name), range(7), opens, None)
+            after = next_window(found + timedelta(seconds=1), zone(name), range(7), opens, None)
+            assert start <= found <= start + timedelta(hours=27), (name, edge)
+            assert timedelta(hours=20) <= after - found <= timedelta(hours=28), (name, edge)
 
 
 def edges(tz: ZoneInfo) -> list[datetime]:
