@@ -53,7 +53,8 @@ def _decide(session: Session, test: Test, now: datetime) -> Winner | None:
         .group_by(Decision.port)
     ).all()
     counts = {row.port: row.leads for row in tried}
-    if any(counts.get(arm, 0) < test.sample for arm in test.arms):
+    needed = test.sample if test.after == "sample" else 1  # a test by time ends however few have come
+    if any(counts.get(arm, 0) < needed for arm in test.arms):
         return None
     if test.after == "time" and min(row.first for row in tried) > now - timedelta(hours=test.hours):
         return None
@@ -83,17 +84,20 @@ def _by_chance(test: Test, arms: Collection[str]) -> sa.ColumnElement[bool]:
 def _success(test: Test, now: datetime) -> sa.ColumnElement[bool]:
     """Whether the passage did afterwards what counts: in a mail it got on its path, or by reaching a goal."""
     if test.metric == "goal":
-        later = sa.orm.aliased(Decision)
-        reached = sa.select(later.visit).where(
-            later.enrollment_id == Decision.enrollment_id,
-            later.visit > Decision.visit,
-            later.port.in_(["reached", "goal"]),
-        )
-        converted = sa.select(Enrollment.id).where(
-            Enrollment.id == Decision.enrollment_id, Enrollment.state == "converted"
-        )
-        return sa.or_(reached.correlate(Decision).exists(), converted.correlate(Decision).exists())
+        return reached_goal()
     found = sa.select(Event.id).join(Message, Message.id == Event.message_id)
     found = found.where(Message.enrollment_id == Decision.enrollment_id, Message.visit > Decision.visit)
     of_kind = sa.and_(Event.kind.in_(_KINDS[test.metric]), Event.agent != "machine", Event.at <= now)
     return found.where(of_kind).correlate(Decision).exists()
+
+
+def reached_goal() -> sa.ColumnElement[bool]:
+    """Whether the passage of a decision reached a goal after it."""
+    later = sa.orm.aliased(Decision)
+    reached = sa.select(later.visit).where(
+        later.enrollment_id == Decision.enrollment_id,
+        later.visit > Decision.visit,
+        later.port.in_(["reached", "goal"]),
+    )
+    converted = sa.select(Enrollment.id).where(Enrollment.id == Decision.enrollment_id, Enrollment.state == "converted")
+    return sa.or_(reached.correlate(Decision).exists(), converted.correlate(Decision).exists())

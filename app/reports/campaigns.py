@@ -15,6 +15,7 @@ from app.campaigns import queries as campaigns
 from app.engine.catalog import STEPS
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.outbox import Message
+from app.reports import arms
 from app.reports.mails import reactions
 from app.reports.tables import Column, Table, share
 from app.sales.models import Handoff
@@ -60,6 +61,7 @@ class Report:
     entered: int
     steps: Table
     totals: dict[str, int]
+    paths: Table  # of splits and tests, beside the holdout
 
 
 def listed(session: Session) -> Table:
@@ -102,7 +104,8 @@ def report(session: Session, campaign: Campaign) -> Report:
     keys = [column.key for column in STEP]
     added = ("sent", "opened", "machine_opened", "clicked", "unsubscribed", "handed_over", "accepted")
     totals = {name: sum(row[keys.index(name)] or 0 for row in rows) for name in added}
-    return Report(campaign, states, sum(states.values()), steps, totals)
+    paths = arms.table(session, campaign.id, versions, flow or {}, names)
+    return Report(campaign, states, sum(states.values()), steps, totals, paths)
 
 
 Figures = Mapping[str, Mapping[str, int]]

@@ -66,8 +66,11 @@ def campaign(key: str, as_json: bool) -> None:
         "states": it.states,
         "totals": it.totals,
         "steps": it.steps.as_dicts(),
+        "paths": it.paths.as_dicts(),
     }
-    say(data, as_json, lambda: f"{it.campaign.name}: {it.entered:,} entered\n" + _text(it.steps))
+    tables = [it.steps, it.paths] if it.paths.rows else [it.steps]
+    head = f"{it.campaign.name}: {it.entered:,} entered\n"
+    say(data, as_json, lambda: head + "\n\n".join(map(_text, tables)))
 
 
 @group.command("mails")

@@ -73,6 +73,11 @@ def campaign_csv(key: str) -> Response:
     return _csv([_campaign(key).steps], f"campaign-{key}")
 
 
+@blueprint.get("/reports/campaigns/<key>/paths.csv")
+def campaign_paths_csv(key: str) -> Response:
+    return _csv([_campaign(key).paths], f"paths-{key}")
+
+
 @blueprint.get("/reports/leads")
 def lead_report() -> str:
     chosen = _period()

@@ -35,7 +35,13 @@ class AbTest(Settings):
     sample: Annotated[
         int,
         Field(ge=1, le=1_000_000),
-        Widget("At least", "number", unit="leads on each path", hint="Under a hundred, mostly luck decides."),
+        Widget(
+            "At least",
+            "number",
+            unit="leads on each path",
+            hint="Under a hundred, mostly luck decides.",
+            shown_if=("after", "sample"),
+        ),
     ] = 200
     hours: Annotated[
         int,

@@ -8,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.db import Database
-from app.engine.models import Decision, Enrollment, Winner
+from app.engine.models import Campaign, Decision, Enrollment, Winner
 from app.outbox import Message
+from app.reports import campaigns
 from app.tracking import recording
 from tests import factories
 from tests.conftest import NOW
@@ -69,7 +70,7 @@ def test_after_a_time_it_is_decided_by_the_goals_reached_and_the_holdout_stays(d
         {"port": "b", "percent": 40},
         {"port": "c", "percent": 20, "is_holdout": True},
     ]
-    flow = trial(metric="goal", after="time", sample=1, hours=48, shares=shares)
+    flow = trial(metric="goal", after="time", sample=200, hours=48, shares=shares)
     goal = {"id": "goal", "kind": "goal", "settings": {"rule": {"rule": "tag", "tag": "customer"}}, "next": {}}
     wait = {"id": "w", "kind": "wait", "settings": {"amount": 9, "unit": "days"}, "next": {"out": "end"}}
     flow["steps"] += [goal, wait]
@@ -93,3 +94,26 @@ def test_other_arms_are_another_test(database: Database) -> None:
         session.add(Winner(campaign_id=world.campaign.id, step="s1", arms="a,z", port="z", decided_at=NOW, why={}))
     world.enter()
     assert {arm(world, lead) for lead in world.leads} == {"a", "b"}
+
+
+def test_rule_7_the_report_compares_each_path_with_the_holdout_and_names_the_winner(database: Database) -> None:
+    shares = [{"port": "a", "percent": 60, "name": "Guide"}, {"port": "b", "percent": 40, "is_holdout": True}]
+    split = {"kind": "split", "name": "Guide or not", "settings": {"shares": shares}, "next": {"a": "s2", "b": "s2"}}
+    goal = {"kind": "goal", "settings": {"rule": {"rule": "tag", "tag": "customer"}}, "next": {}}
+    wait = {"kind": "wait", "settings": {"amount": 9, "unit": "days"}, "next": {"out": "end"}}
+    world = World(database, factories.flow(split, wait, goal), count=40)
+    world.enter()
+    guided = [lead for lead in world.leads if arm(world, lead) == "a"]
+    alone = [lead for lead in world.leads if arm(world, lead) == "b"]
+    for lead in [*guided[: len(guided) // 2], alone[0]]:
+        world.tag(lead, NOW + HOUR)
+    world.settle(NOW + 2 * HOUR)
+    with database.write() as session:
+        session.add(Winner(campaign_id=world.campaign.id, step="s1", arms="a,b", port="a", decided_at=NOW, why={}))
+    with database.read() as session:
+        it = campaigns.report(session, session.get_one(Campaign, world.campaign.id)).paths
+    half, rest = len(guided) // 2 / len(guided), 1 / len(alone)
+    assert it.rows == [
+        ["Guide or not", "Guide", "", len(guided), len(guided) // 2, half, f"{100 * (half - rest):+.1f}", "has won"],
+        ["Guide or not", "b (holdout)", "yes", len(alone), 1, rest, "", ""],
+    ]
