@@ -124,13 +124,22 @@ def _asked_out(session: Session, seen: sa.Table, campaign_key: str) -> list[tupl
 
 def _unsubscribed(version: Published, seen: sa.Table) -> sa.ColumnElement[bool]:
     """Passages whose lead left the topic, bounced or complained while inside, not before it came (SEMANTICS 22)."""
-    topic = version.flow.spec.topic
-    left = sa.and_(seen.c.kind == "consent_withdrawn", seen.c.subject.in_(["*"] if topic is None else ["*", topic]))
+    of_it = sa.or_(seen.c.subject == "*", seen.c.subject.in_(_topics(version.flow)))
+    left = sa.and_(seen.c.kind == "consent_withdrawn", of_it)
     hard = sa.and_(seen.c.kind == "email_bounced", seen.c.props["type"].as_string() == "hard")
     gone = sa.select(seen.c.lead_id).where(sa.or_(left, hard, seen.c.kind == "email_complained"))
     here = Enrollment.__table__
     inside = gone.where(seen.c.lead_id == here.c.lead_id, seen.c.at >= here.c.entered_at).correlate(here)
     return sa.and_(_inside(version, gone), inside.exists())
+
+
+def _topics(flow: Flow) -> list[str] | sa.Select[Any]:
+    """What the flow is about: its topic, else those of its marketing mails."""
+    if flow.spec.topic is not None:
+        return [flow.spec.topic]
+    topics, mails = db.table("topics"), db.table("mails")
+    sent = sa.select(topics.c.key).join(mails, mails.c.topic_id == topics.c.id)
+    return sent.where(mails.c.key.in_(sorted(flow.mails)), mails.c.purpose == "marketing")
 
 
 def _matching(

@@ -136,6 +136,12 @@ class Flow:
         return tuple(sorted({trigger.key for trigger in self.spec.triggers if trigger.key}))
 
     @property
+    def mails(self) -> set[str]:
+        """The keys of the mails it sends."""
+        sending = [step for step in self.steps.values() if step.type.owes]
+        return {key for step in sending for what, key in step.type.keys(step.settings) if what == "mail"}
+
+    @property
     def goals(self) -> list[Step]:
         return [step for step in self.steps.values() if step.type.is_goal]
 

@@ -306,11 +306,16 @@ class World:
         self._pull(passage, goal, now)
         return True
 
+    def _topics_of(self, flow: dict[str, Any]) -> set[str | None]:
+        """The flow's own topic, else those of the mails it sends (22)."""
+        sent = [s["settings"]["mail"] for s in flow["steps"] if s["kind"] == "send_email"]
+        return {flow["topic"]} if flow.get("topic") else {self.mails.get(key) for key in sent}
+
     def _must_leave(self, lead: Lead, passage: Passage, fresh: list[Event], now: datetime) -> bool:
         flow = passage.campaign.flow
         if flow.get("on_unsubscribe", "exit") == "exit":
             mid_flow = (event for event in fresh if event.at >= passage.entered_at)
-            if any(_unsubscribes(event, flow.get("topic")) for event in mid_flow):
+            if any(_unsubscribes(event, self._topics_of(flow)) for event in mid_flow):
                 self._end(passage, "exited", "unsubscribed", now)
                 return True
         for rule, reason in self._exits(flow):
@@ -584,9 +589,9 @@ def _is(event: Event, kind: str, subject: str) -> bool:
     return event.kind == kind and (not subject or re.fullmatch(pattern, event.subject, re.DOTALL) is not None)
 
 
-def _unsubscribes(event: Event, topic: str | None) -> bool:
+def _unsubscribes(event: Event, topics: set[str | None]) -> bool:
     if event.kind == "consent_withdrawn":
-        return event.subject in ("*", topic)
+        return event.subject in {"*", *topics}
     return event.kind == "email_complained" or (event.kind == "email_bounced" and event.props.get("type") == "hard")
 
 

@@ -14,6 +14,7 @@ from app.engine.models import Campaign, Decision, Enrollment
 from app.engine.ticking import TickReport, tick
 from app.leads import tagging, updating
 from app.leads.models import Lead
+from app.mail.models import Mail
 from app.outbox import Message
 from app.preferences import consenting
 from app.tracking import recording
@@ -341,10 +342,11 @@ def test_rule_19_not_sent_is_an_outcome_with_a_reason_and_a_way_out(database: Da
 
 
 @pytest.mark.parametrize(("choice", "state"), [("exit", "exited"), ("stay", "active")])
+@pytest.mark.parametrize("topic", ["news", None])
 def test_rule_22_unsubscribing_mid_flow_cancels_mail_and_ends_or_stays(
-    database: Database, choice: str, state: str
+    database: Database, choice: str, state: str, topic: str | None
 ) -> None:
-    world = World(database, factories.flow(MAIL, WAIT, topic="news", on_unsubscribe=choice), count=2)
+    world = World(database, factories.flow(MAIL, WAIT, topic=topic, on_unsubscribe=choice), count=2)
     world.enter()
     with database.write() as session:
         who = sa.select(Lead.id).where(Lead.id == world.leads[0])
@@ -352,6 +354,27 @@ def test_rule_22_unsubscribing_mid_flow_cancels_mail_and_ends_or_stays(
     world.settle(NOW + HOUR)
     assert [s for s, _ in world.where()] == [state, "active"]
     assert [s for _, s, _ in world.messages()] == ["cancelled", "ready"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "purpose", "ends"),
+    [(None, "marketing", True), ("deals", "marketing", False), (None, "operational", False)],
+)
+def test_rule_22_a_flow_without_a_topic_is_about_those_of_its_marketing_mails(
+    database: Database, topic: str | None, purpose: str, ends: bool
+) -> None:
+    with database.write() as session:
+        factories.topic(session, "deals")
+        factories.topic(session, "weather")
+    world = World(database, factories.flow(MAIL, WAIT, topic=topic), count=1)
+    with database.write() as session:
+        session.execute(sa.update(Mail).values(purpose=purpose))
+    world.enter()
+    for place, left in enumerate(["weather", "news"], 1):
+        with database.write() as session:
+            consenting.withdraw(session, sa.select(Lead.id), left, source="test", at=NOW + place * HOUR)
+        world.settle(NOW + place * HOUR)
+        assert world.where()[0][0] == ("exited" if ends and left == "news" else "active")
 
 
 def test_a_paused_campaign_moves_nobody(database: Database) -> None:
