@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -250,6 +250,13 @@ def of_lead(session: Session, lead_id: int) -> Sequence[Any]:
         .limit(MOST_SHOWN)
     )
     return session.execute(found).all()
+
+
+def others(session: Session, known: Collection[int]) -> list[tuple[int, str]]:
+    """Published campaigns besides those, to ask why a lead is not in one."""
+    found = sa.select(Campaign.id, Campaign.name).where(Campaign.version_id.is_not(None), Campaign.id.not_in(known))
+    rows = session.execute(found.where(Campaign.state.in_(["live", "paused"])).order_by(sa.func.lower(Campaign.name)))
+    return [(row.id, row.name) for row in rows]
 
 
 def standing(session: Session, campaign_id: int, lead_id: int) -> Any:

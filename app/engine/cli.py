@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import cli, clock, signing
 from app.calling_out import Caller
 from app.engine import calling, explaining, health, passing, replaying, steering
-from app.engine.models import Campaign, Enrollment, WebhookCall
+from app.engine.models import Campaign, WebhookCall
 from app.engine.ticking import TickReport, tick
 from app.leads import finding
 from app.leads.addresses import BadAddress
@@ -157,8 +157,7 @@ def replay_command(email: str, campaign: str, as_json: bool) -> None:
     """Ask the decisions of a lead in a campaign again, from the log; exit status 1 when one comes out otherwise."""
     with cli.database().read() as session:
         lead_id, campaign_id = _pair(session, email, campaign)
-        inside = sa.and_(Enrollment.lead_id == lead_id, Enrollment.campaign_id == campaign_id)
-        ids = session.scalars(sa.select(Enrollment.id).where(inside).order_by(Enrollment.id)).all()
+        ids = replaying.passages(session, lead_id, campaign_id)
     if not ids:
         cli.refuse(f"{email} has never been in {campaign}.")
     told = [replaying.replay(cli.database(), enrollment_id) for enrollment_id in ids]

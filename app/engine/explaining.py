@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import clock, db
 from app.engine import rationing, spans, versions
-from app.engine.catalog import TRIGGERS
+from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.graph import Flow, TriggerSpec
 from app.engine.models import Campaign, Decision, Enrollment, WebhookCall
 from app.engine.triggertype import TriggerType
@@ -22,6 +22,7 @@ from app.leads.models import Lead
 from app.mail import telling
 from app.segments import ruling
 from app.segments.ruletype import Names
+from app.tracking.models import Event
 from app.tracking.queries import lead_events
 
 NOTES = {"not sent": "The mail was not sent", "happened": "It happened", "goal reached": "The goal was reached"}
@@ -56,7 +57,19 @@ class Passage:
     lines: list[Line]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A lead at a step now, and why it is still there."""
+
+    lead_id: int
+    email: str | None
+    arrived_at: datetime
+    due_at: datetime | None
+    why: str
+
+
 Said = Callable[[datetime], str]
+MOST_STANDING = 100
 
 
 def why(session: Session, lead_id: int, campaign_id: int, *, said: Said = telling.in_utc) -> list[Passage]:
@@ -83,7 +96,7 @@ def _passage(session: Session, passage: Enrollment, names: Names, said: Said) ->
     lines = []
     for decision in decisions:
         flow = versions.get(session, decision.version_id).flow
-        lines.append(_line(flow, names, decision, sent.get(decision.visit)))
+        lines.append(_line(flow, names, decision, sent.get(decision.visit), said))
     flow = versions.get(session, passage.version_id).flow
     if passage.state == "active":
         lines.append(_standing(session, flow, names, passage, said))
@@ -108,22 +121,30 @@ def _entry(session: Session, flow: Flow, passage: Enrollment, names: Names) -> s
     about = f" (for {passage.key})" if passage.key else ""
     if cause.startswith("already"):
         return f"Matched already when the campaign was published: {what}."
-    return f"Entered by {what}{about}."
+    reason = _asked_by(session, cause) if spec and spec.kind == "by_hand" else ""
+    return f"Entered on request: {reason}{about}." if reason else f"Entered by {what}{about}."
 
 
-def _line(flow: Flow, names: Names, decision: Decision, mail: str | None) -> Line:
+def _asked_by(session: Session, cause: str) -> str:
+    """Who or what asked that the lead come in: the event that did, "e512", says so."""
+    number = cause.removeprefix("e")
+    event = session.get(Event, int(number)) if number.isdigit() else None
+    return str((event.props or {}).get("reason") or "") if event else ""
+
+
+def _line(flow: Flow, names: Names, decision: Decision, mail: str | None, said: Said) -> Line:
     step = flow.steps.get(decision.step)
     title, kind = _title(flow, decision.step, names)
     found = decision.why or {}
     seen = dict(found.get("seen") or {})
     label = next((p.label for p in step.ports if p.name == decision.port), "") if step else ""
-    sentence = _sentence(kind, label or decision.port, found, seen, mail)
+    sentence = _sentence(kind, label or decision.port, found, seen, mail, said)
     return Line(
         decision.visit, decision.step, title, kind, decision.port, decision.arrived_at, decision.at, sentence, seen
     )
 
 
-def _sentence(kind: str, port: str, found: dict[str, Any], seen: dict[str, Any], mail: str | None) -> str:
+def _sentence(kind: str, port: str, found: dict[str, Any], seen: dict[str, Any], mail: str | None, said: Said) -> str:
     if mail is not None:
         return mail
     values = ", ".join(f"{label} was {_shown(value)}" for label, value in seen.items())
@@ -135,13 +156,27 @@ def _sentence(kind: str, port: str, found: dict[str, Any], seen: dict[str, Any],
     if port == "goal":
         return "Was brought forward to the goal, which it had reached."
     words = NOTES.get(note, note) or (f"Took “{port}”" if port != "out" else "")
-    return ". ".join(part for part in (words, values) if part).strip(". ") + "." if words or values else "Went on."
+    if note == "happened" and found.get("at") is not None:
+        words = f"Took “{port}”: it happened at {said(db.EPOCH + int(found['at']) * db.MICROSECOND)}"
+    if not words:
+        step = STEPS.get(kind)
+        words = "The wait was over" if step is not None and step.waits else "Done"
+    return ". ".join(part for part in (words, values) if part).strip(". ") + "."
 
 
 def _shown(value: Any) -> str:
     if value is None or value == "":
         return "empty"
     return "yes" if value is True else "no" if value is False else str(value)
+
+
+def titles(session: Session, enrollment_id: int, names: Names) -> dict[str, str]:
+    """Step -> what a person calls it, for the steps that this passage has left."""
+    left = sa.select(Decision.version_id, Decision.step).where(Decision.enrollment_id == enrollment_id).distinct()
+    return {
+        row.step: _title(versions.get(session, row.version_id).flow, row.step, names)[0]
+        for row in session.execute(left)
+    }
 
 
 def _title(flow: Flow, step_id: str, names: Names) -> tuple[str, str]:
@@ -158,9 +193,26 @@ def _standing(session: Session, flow: Flow, names: Names, passage: Enrollment, s
     sentence = f"Waits here{until}."
     if step is not None and step.type.rests:
         sentence = _answer_awaited(session, passage, said)
+    elif passage.paused_at is not None:
+        sentence = f"Is paused here by hand since {said(passage.paused_at)}."
     elif passage.tries and passage.reason:
         sentence = f"Could not be done: {passage.reason.rstrip('.')}. It is tried again{until.replace('until', 'at')}."
     return Line(passage.visit, passage.step, title, kind, None, passage.arrived_at, None, sentence, {})
+
+
+def at_step(
+    session: Session, campaign_id: int, step: str, *, said: Said = telling.in_utc
+) -> tuple[int, list[Standing]]:
+    """How many stand at a step of the campaign, whatever their version, and the first hundred, each with a sentence."""
+    here = sa.and_(Enrollment.campaign_id == campaign_id, Enrollment.step == step, Enrollment.state == "active")
+    total = session.scalar(sa.select(sa.func.count()).where(here)) or 0
+    found = sa.select(Enrollment, Lead.email).join(Lead, Lead.id == Enrollment.lead_id).where(here)
+    first = found.order_by(Enrollment.due_at.is_(None), Enrollment.due_at, Enrollment.id).limit(MOST_STANDING)
+    names, told = ruling.names(session), []
+    for passage, email in session.execute(first):
+        line = _standing(session, versions.get(session, passage.version_id).flow, names, passage, said)
+        told.append(Standing(passage.lead_id, email, passage.arrived_at, passage.due_at, line.sentence))
+    return total, told
 
 
 def _answer_awaited(session: Session, passage: Enrollment, said: Said) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.engine import isolating, sharing
-from app.engine.models import Campaign, Enrollment, Lease, Worker
+from app.engine.models import Campaign, Enrollment, Lease, Replay, Worker
 from app.mail import halting, leasing, queries
 from app.outbox import Message
 from app.tracking.models import Event
 
+DAY, MONTH = timedelta(days=1), timedelta(days=30)
 LATE = timedelta(minutes=1)  # a tick comes every five seconds: whoever is this late says that something is wrong
 
 
@@ -45,6 +47,18 @@ class AtWork:
 
 
 @dataclass(frozen=True, slots=True)
+class Drifted:
+    """A passage that came out otherwise when it was replayed."""
+
+    enrollment_id: int
+    lead_id: int
+    campaign_id: int
+    campaign: str
+    at: datetime
+    sentences: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Seconds and counts; `sentences` say what is wrong, and are empty when nothing is."""
 
@@ -60,6 +74,8 @@ class Health:
     parked: int  # passages that failed and wait for a person
     campaigns_in_trouble: int
     paused_at: datetime | None
+    replayed: int  # passages asked again in the last month
+    drifted: Sequence[Drifted]  # those of them that came out otherwise, at most fifty
     leases: Sequence[Holding]
     workers: Sequence[AtWork]
     sentences: Sequence[str]
@@ -85,6 +101,8 @@ def look(session: Session) -> Health:
         parked=_parked(session),
         campaigns_in_trouble=troubled or 0,
         paused_at=halt.paused_at if halt else None,
+        replayed=session.scalar(sa.select(sa.func.count()).where(Replay.at > now - MONTH)) or 0,
+        drifted=_drifted(session, now - MONTH),
         leases=leases,
         workers=workers,
         sentences=(),
@@ -120,6 +138,27 @@ def _oldest_ready(session: Session, now: datetime) -> datetime | None:
 def _parked(session: Session) -> int:
     failed = sa.select(sa.func.count()).where(Enrollment.state == sa.literal_column("'failed'"))
     return session.scalar(failed) or 0
+
+
+def _drifted(session: Session, since: datetime) -> list[Drifted]:
+    said = sa.cast(Replay.drift, sa.Text) != "[]"
+    rows = (
+        sa.select(Replay, Enrollment.lead_id, Campaign.id, Campaign.name)
+        .join(Enrollment, Enrollment.id == Replay.enrollment_id)
+        .join(Campaign, Campaign.id == Enrollment.campaign_id)
+        .where(Replay.at > since, said)
+        .order_by(Replay.at.desc(), Replay.enrollment_id)
+        .limit(50)
+    )
+    return [
+        Drifted(replay.enrollment_id, lead_id, campaign_id, name, replay.at, [_apart(each) for each in replay.drift])
+        for replay, lead_id, campaign_id, name in session.execute(rows)
+    ]
+
+
+def _apart(drift: dict[str, Any]) -> str:
+    leads_to = f"“{drift['found']}”" if drift["found"] else "staying there"
+    return f"{drift['step']}: took “{drift['journalled']}”, the log leads to {leads_to}"
 
 
 def _leases(session: Session, now: datetime) -> list[Holding]:
@@ -165,6 +204,8 @@ def _sentences(health: Health) -> list[str]:
     said += [f"{worker.name} had trouble in its last pass: {worker.trouble}." for worker in alive if worker.trouble]
     if health.in_doubt:
         said.append(f"{health.in_doubt:,} mails are in doubt; the outbox lists them.")
+    if any(each.at > health.at - DAY for each in health.drifted):
+        said.append("A replayed passage came out otherwise than it was journalled; see Replays on this page.")
     if health.campaigns_in_trouble:
         said.append(f"{health.campaigns_in_trouble} campaigns cannot run; their pages say why.")
     return said

@@ -33,6 +33,8 @@ class _Figures(Collector):
         yield GaugeMetricFamily(
             "trellis_sending_paused", "1 while all sending is paused.", value=bool(health.paused_at)
         )
+        yield GaugeMetricFamily("trellis_replays", "Passages replayed in 30 days.", value=health.replayed)
+        yield GaugeMetricFamily("trellis_replays_drifted", "Those that came out otherwise.", value=len(health.drifted))
         mails = GaugeMetricFamily("trellis_mails", "Mails in the outbox.", labels=["state"])
         for state, name in _MAILS.items():
             mails.add_metric([state], getattr(health, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
@@ -48,6 +49,12 @@ class Replay:
     @property
     def drift(self) -> list[Replayed]:
         return [visit for visit in self.visits if visit.verdict == DRIFT]
+
+
+def passages(session: Session, lead_id: int, campaign_id: int) -> Sequence[int]:
+    """The lead's passages through the campaign, the first first."""
+    inside = sa.and_(Enrollment.lead_id == lead_id, Enrollment.campaign_id == campaign_id)
+    return session.scalars(sa.select(Enrollment.id).where(inside).order_by(Enrollment.id)).all()
 
 
 def replay(database: Database, enrollment_id: int) -> Replay:

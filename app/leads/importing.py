@@ -73,7 +73,7 @@ def carry_out(session: Session, made: Plan, options: Options, *, source: str, at
         )
     if options.campaign:
         entrants = everybody.subquery()
-        said = {"reason": source}
+        said = {"reason": source.replace("Import: ", "file ", 1)}
         recording.record_for(session, entrants, kind="campaign_requested", subject=options.campaign, at=at, props=said)
     return len(ids), len(changed)
 

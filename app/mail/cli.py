@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +17,13 @@ from flask import current_app
 
 from app import clock, web
 from app.cli import database, instant, json_option, refuse, say
-from app.mail import delivering, documents, feedback, halting, mailboxes, publishing, queries, returning
+from app.mail import delivering, documents, feedback, halting, mailboxes, publishing, queries, resolving, returning
 from app.mail.mailboxes import Letter
 from app.mail.models import Mail, MailVersion
 from app.mail.transporttype import BadMailUrl
+from app.outbox import Message
 
+OUTBOX_STATES = ("in_doubt", "failed", "deferred", "held", "ready")
 MOST_BYTES = 100_000_000  # of an mbox taken at once
 
 
@@ -115,6 +118,46 @@ def show_outbox(as_json: bool) -> None:
     told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(counts.items()))
     data = {"paused_at": halt.paused_at if halt else None, "paused_by": halt.paused_by if halt else None, **counts}
     say(data, as_json, paused + (f"{told}." if told else "The outbox is empty."))
+
+
+@outbox.command("list")
+@click.option("--state", type=click.Choice(OUTBOX_STATES), default="in_doubt", show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@json_option
+def list_outbox(state: str, limit: int, as_json: bool) -> None:
+    """Mails in a state, each with its number and why."""
+    with database().read() as session:
+        found = queries.waiting(session, state, limit=limit)
+        rows = [
+            {"id": each.message.id, "to": each.address, "mail": each.mail, "campaign": each.campaign, "state": state,
+             "why": each.why, "since": each.message.created_at}
+            for each in found
+        ]  # fmt: skip
+    lines = [f"{row['id']:>6}  {row['to']:<40}  {row['mail']}  {row['why']}" for row in rows]
+    say(rows, as_json, "\n".join(lines) or f"No mail is {state.replace('_', ' ')}.")
+
+
+def _decision(name: str, help_: str, decide: Callable[..., int], words: str) -> click.Command:
+    @click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]...")
+    @click.option("--all", "state", type=click.Choice(OUTBOX_STATES), help="All mails in this state.")
+    @json_option
+    def run(numbers: tuple[int, ...], state: str | None, as_json: bool) -> None:
+        if bool(numbers) == bool(state):
+            refuse("Name mails by number, or all of a state with --all; flask outbox list shows them.")
+        which = Message.state == state if state else Message.id.in_(numbers)
+        with database().write() as session:
+            count = decide(session, which, at=clock.now())
+        if not count:
+            refuse("Nothing was changed: no such mail is in a state in which that can be decided.")
+        say({"count": count}, as_json, f"{count} {'mail' if count == 1 else 'mails'} {words}.")
+
+    return click.command(name, help=help_)(run)
+
+
+outbox.add_command(
+    _decision("resend", "Try mails again; one in doubt may arrive twice.", resolving.try_again, "will be tried again")
+)
+outbox.add_command(_decision("give-up", "Let mails never leave.", resolving.give_up, "will not be sent"))
 
 
 @click.group()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -29,6 +29,17 @@ def of_passage(session: Session, enrollment_id: int, said: Callable[[datetime], 
     return {
         row.visit: sentence(row.state, row.reason, said(row.not_before), winners.get(row.winner_id or 0, ""))
         for row in rows
+    }
+
+
+def of_messages(
+    session: Session, messages: Sequence[Message], said: Callable[[datetime], str] = in_utc
+) -> dict[int, str]:
+    """Message -> what became of it."""
+    winners = winner_names(session, {each.winner_id for each in messages if each.winner_id})
+    return {
+        each.id: sentence(each.state, each.reason, said(each.not_before), winners.get(each.winner_id or 0, ""))
+        for each in messages
     }
 
 

@@ -228,7 +228,7 @@ def test_leads_are_added_by_hand_and_explained(sign_in: SignIn, campaign_id: int
 
     assert b"Lead 1" in client.get(f"/campaigns/{campaign_id}/steps/s2/leads?scope=here").data
     assert b"Nurture" in client.get(f"/leads/{lead_id}/campaigns").data
-    assert b"Entered by Added by hand" in client.get(f"/campaigns/{campaign_id}/leads/{lead_id}/why").data
+    assert b"Entered on request: added by" in client.get(f"/campaigns/{campaign_id}/leads/{lead_id}/why").data
 
 
 def test_a_campaign_can_be_taken_along_as_text(sign_in: SignIn, campaign_id: int) -> None:

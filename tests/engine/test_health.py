@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -14,9 +15,13 @@ from app import clock
 from app.accounts import tokens
 from app.db import Database
 from app.engine import health
+from app.engine.models import Enrollment, Replay
 from app.engine.sharing import Share
 from app.mail import delivering, halting
+from app.outbox import Message
 from app.tracking import recording
+from tests import factories
+from tests.engine.test_flows import World
 from tests.mail.making import make_consenting_lead
 from tests.mail.test_delivering import Wire, prepare
 
@@ -105,3 +110,40 @@ def test_pause_and_resume_by_page_and_by_command(app: Flask, sign_in: Callable[.
     assert "No mail leaves" in run.invoke(args=["outbox", "pause"]).output
     told = run.invoke(args=["health", "--json"])
     assert told.exit_code == 1 and json.loads(told.output)["tick_lag"] == 0.0
+
+
+def test_mail_in_doubt_is_listed_and_decided_one_by_one_or_all_by_command(
+    app: Flask, sqlite_database: Database
+) -> None:
+    prepare(sqlite_database, clock.now(), 3)
+    with sqlite_database.write() as session:
+        session.execute(sa.update(Message).values(state="in_doubt", reason="in_doubt"))
+    run = app.test_cli_runner()
+    listed = json.loads(run.invoke(args=["outbox", "list", "--json"]).output)
+    assert len(listed) == 3 and "may or may not have arrived" in listed[0]["why"]
+    first, second, third = sorted(row["id"] for row in listed)
+    assert "1 mail will be tried again." in run.invoke(args=["outbox", "resend", str(first)]).output
+    assert "2 mails will not be sent." in run.invoke(args=["outbox", "give-up", "--all", "in_doubt"]).output
+    with sqlite_database.read() as session:
+        states = {row.id: row.state for row in session.execute(sa.select(Message.id, Message.state))}
+    assert states == {first: "deferred", second: "cancelled", third: "cancelled"}
+    for wrong in ([], [str(second)], [str(first), "--all", "held"]):
+        assert run.invoke(args=["outbox", "resend", *wrong]).exit_code == 1, wrong
+
+
+def test_rule_30_what_came_out_otherwise_is_on_the_page_and_in_the_figures(
+    sign_in: Callable[..., FlaskClient], client: FlaskClient, sqlite_database: Database
+) -> None:
+    world = World(sqlite_database, factories.flow({"kind": "wait"}), count=1)
+    world.enter()
+    drift = [{"visit": 1, "step": "s1", "journalled": "out", "found": None}]
+    with sqlite_database.write() as session:
+        passage = session.scalars(sa.select(Enrollment.id)).one()
+        session.add(Replay(enrollment_id=passage, at=clock.now(), visits=1, drift=drift))
+    with sqlite_database.read() as session:
+        found = health.look(session)
+    assert (found.replayed, found.drifted[0].sentences) == (1, ["s1: took “out”, the log leads to staying there"])
+    assert any("came out otherwise" in sentence for sentence in found.sentences)
+    page = sign_in("administrator").get("/administration/engine").text
+    assert "the log leads to staying there" in page and f"/leads/{world.leads[0]}/why" in page
+    assert "trellis_replays_drifted 1.0" in client.get("/metrics").text

@@ -19,7 +19,7 @@ from app.campaigns import statistics
 from app.db import Database
 from app.engine import explaining
 from app.engine.models import Campaign, Decision, Enrollment, Version
-from app.leads import erasing
+from app.leads import erasing, updating
 from app.leads.models import Lead
 from app.tracking.models import Event
 from tests import factories
@@ -159,7 +159,7 @@ def test_rule_29_why_is_a_chain_of_sentences_with_the_values_each_decision_saw(d
     world.enter()
     with database.read() as session:
         [passage] = explaining.why(session, world.leads[0], world.campaign.id)
-    assert passage.entry == "Entered by Added by hand: By hand, file or API."
+    assert passage.entry == "Entered on request: test."
     assert [line.sentence for line in passage.lines] == [
         "Took “swiss”, because country was CH.",
         "The mail is ready.",
@@ -182,6 +182,34 @@ def test_rule_29_why_not_names_the_condition_that_failed(database: Database, cou
     assert world.where() == []
     with database.read() as session, clock.at(NOW + HOUR):
         assert explaining.why_not(session, world.leads[0], world.campaign.id) == [reason]
+
+
+def test_rule_29_why_says_what_a_wait_waited_for_and_what_it_saw(database: Database) -> None:
+    until = {"mode": "field", "field": "renewal", "if_past": "skip"}
+    heard = {"event": "email_clicked", "patience": 3}
+    flow = factories.flow(
+        {"kind": "wait", "settings": {"amount": 1, "unit": "hours"}},
+        {"kind": "wait_for_event", "settings": heard, "next": {"happened": "s3", "timeout": "s3"}},
+        {"kind": "wait_until", "settings": until, "next": {"out": "s4", "empty": "end"}},
+        TAG,
+    )
+    with database.write() as session:
+        factories.field(session, "renewal", "date")
+    world = World(database, flow, count=1)
+    with database.write() as session:
+        updating.set_values(session, world.leads[0], {"renewal": "2026-02-01"}, at=NOW)
+    world.enter()
+    world.settle(NOW + HOUR)
+    world.does(world.leads[0], "email_clicked", "welcome", NOW + 2 * HOUR)
+    world.settle(NOW + 2 * HOUR)
+    with database.read() as session:
+        [passage] = explaining.why(session, world.leads[0], world.campaign.id)
+    assert [line.sentence for line in passage.lines] == [
+        "The wait was over.",
+        "Took “Did it”: it happened at 2026-03-02 11:00 UTC.",
+        "That was past already, so the next step was skipped. renewal was 2026-02-01.",
+        "Ended here.",
+    ]
 
 
 def test_rule_29_why_not_a_mail_names_what_forbade_it(database: Database) -> None:

@@ -18,12 +18,12 @@ from app.api.views.blueprint import blueprint
 from app.api.views.leads import MOST_ID, known
 from app.campaigns import contrasting, queries, statistics
 from app.campaigns.models import Shadow
-from app.engine import entering, explaining
+from app.engine import entering, explaining, replaying
 from app.engine.models import Campaign, Version
 from app.leads import addresses
 from app.leads.finding import is_living
 from app.leads.models import Lead
-from app.web import Refused, session
+from app.web import Refused, database, session
 
 
 class CampaignAnswer(BaseModel):
@@ -103,10 +103,38 @@ class LeadsAsked(BaseModel):
 
 
 class Why(BaseModel):
-    """The lead's passages with every decision; or, if it never came in, what kept it out."""
+    """The lead's passages with every decision; and, if it is not inside now, what keeps it out."""
 
     passages: list[dict[str, Any]]
     kept_out: list[str]
+
+
+class Replayed(BaseModel):
+    """Every decision of the lead asked again from the log, as `flask replay` tells it."""
+
+    passages: list[dict[str, Any]]
+    has_drift: bool = Field(description="Whether the log leads elsewhere at one of them.")
+
+
+class StepPath(CampaignPath):
+    step: str = Field(max_length=200)
+
+
+class Standing(BaseModel):
+    """A lead that stands at the step now."""
+
+    lead_id: int
+    email: str | None
+    arrived_at: datetime
+    due_at: datetime | None
+    why: str = Field(description="What it waits for, or why it is still here.")
+
+
+class StepAnswer(BaseModel):
+    """Who stands at a step, the first to go on first, at most a hundred."""
+
+    total: int
+    leads: list[Standing]
 
 
 @blueprint.get("/campaigns", summary="List campaigns", responses={200: CampaignsAnswer})
@@ -156,8 +184,26 @@ def enter_campaign(path: CampaignPath, body: LeadsGiven) -> Response:
 def explain(path: CampaignLeadPath) -> Response:
     campaign, lead = _found(path.key), known(path.lead_id)
     passages = [asdict(passage) for passage in explaining.why(session(), lead.id, campaign.id)]
-    kept_out = [] if passages else explaining.why_not(session(), lead.id, campaign.id)
+    is_inside = any(passage["state"] == "active" for passage in passages)
+    kept_out = [] if is_inside else explaining.why_not(session(), lead.id, campaign.id)
     return jsonify(Why(passages=passages, kept_out=kept_out).model_dump(mode="json"))
+
+
+@blueprint.get("/campaigns/<key>/leads/<int:lead_id>/replay", summary="Ask decisions again", responses={200: Replayed})
+def replay(path: CampaignLeadPath) -> Response:
+    """Nothing is changed: what was known then is put back, the same steps are run, and all of it is undone."""
+    campaign, lead = _found(path.key), known(path.lead_id)
+    told = [replaying.replay(database(), id_) for id_ in replaying.passages(session(), lead.id, campaign.id)]
+    answer = Replayed(passages=[asdict(one) for one in told], has_drift=any(one.drift for one in told))
+    return jsonify(answer.model_dump(mode="json"))
+
+
+@blueprint.get("/campaigns/<key>/steps/<step>/leads", summary="Who stands at a step", responses={200: StepAnswer})
+def step_leads(path: StepPath) -> Response:
+    total, standing = explaining.at_step(session(), _found(path.key).id, path.step)
+    return jsonify(
+        StepAnswer(total=total, leads=[Standing(**asdict(each)) for each in standing]).model_dump(mode="json")
+    )
 
 
 def _found(key: str) -> Campaign:

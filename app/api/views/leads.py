@@ -14,9 +14,13 @@ from app.accounts import auditing
 from app.accounts.guards import current_user
 from app.api.description import Given
 from app.api.views.blueprint import Paged, blueprint, page
+from app.db import table
 from app.leads import creating, finding, tagging
 from app.leads.models import Lead, LeadTag, Tag
 from app.leads.values import BadValue
+from app.mail import telling
+from app.mail.models import Mail
+from app.outbox import Message
 from app.preferences import consenting
 from app.web import Refused, paging, session
 
@@ -56,6 +60,30 @@ class LeadsAsked(Paged):
     email: str | None = Field(None, max_length=320, description="Only the lead with this address.")
 
 
+class MailAnswer(BaseModel):
+    """A mail that was owed to the lead, and what became of it."""
+
+    id: int
+    mail: str | None = Field(description="The key of a mail of a marketer; none for what Trellis itself writes.")
+    campaign: str | None
+    step: str | None
+    state: str
+    reason: str | None
+    why: str = Field(description="The same as a sentence.")
+    created_at: datetime
+    not_before: datetime
+    finished_at: datetime | None
+
+
+class MailsAnswer(BaseModel):
+    mails: list[MailAnswer]
+    next: str | None
+
+
+class MailsAsked(Paged):
+    pass
+
+
 class ConsentGiven(Given):
     """Consent somebody gave elsewhere, with where it comes from."""
 
@@ -89,6 +117,30 @@ def list_leads(query: LeadsAsked) -> Response:
 def read_lead(path: LeadPath) -> Response:
     """A lead that was merged into another answers as that other one."""
     return jsonify(told([known(path.lead_id)])[0].model_dump(mode="json"))
+
+
+@blueprint.get("/leads/<int:lead_id>/mails", summary="The mails of a lead, and why", responses={200: MailsAnswer})
+def lead_mails(path: LeadPath, query: MailsAsked) -> Response:
+    """The newest first, with those that were not sent."""
+    found = (
+        sa.select(Message, Mail.key.label("mail"), table("campaigns").c.key.label("campaign"))
+        .outerjoin(Mail, Mail.id == Message.mail_id)
+        .outerjoin(table("campaigns"), table("campaigns").c.id == Message.campaign_id)
+        .where(Message.lead_id == known(path.lead_id).id)
+    )
+    listed = page(session(), found, [paging.Key(Message.id, True)], query)
+    sentences = telling.of_messages(session(), [row.Message for row in listed.rows])
+    names = MailAnswer.model_fields.keys() - {"mail", "campaign", "why"}
+    mails = [
+        MailAnswer(
+            mail=row.mail,
+            campaign=row.campaign,
+            why=sentences[row.Message.id],
+            **{name: getattr(row.Message, name) for name in names},
+        )
+        for row in listed.rows
+    ]
+    return jsonify(MailsAnswer(mails=mails, next=listed.next).model_dump(mode="json"))
 
 
 @blueprint.put("/leads", summary="Create or complete a lead", responses={200: LeadAnswer, 201: LeadAnswer})

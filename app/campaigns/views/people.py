@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Response, render_template, request
+from flask import Response, render_template, request, url_for
 
 from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
 from app.campaigns import drafting, palette, queries
 from app.campaigns.views.room import blueprint, found
-from app.engine import entering, explaining
+from app.engine import entering, explaining, replaying
 from app.leads.models import Lead
 from app.segments import ruling
-from app.web import Refused, htmx, session
+from app.web import Refused, database, htmx, session
 from app.web.filters import local
 
 SCOPES = {"here": "Here now", "entered": "Came here", "left": "Went this way"}
@@ -58,7 +58,17 @@ def _called(flow: dict[str, Any], step: str, port: str, is_trigger: bool) -> tup
 def lead_campaigns(lead_id: int) -> str:
     names = ruling.names(session())
     rows = [(row, _standing(row, names)) for row in queries.of_lead(session(), lead_id)]
-    return render_template("campaigns/_lead_campaigns.html", rows=rows, lead_id=lead_id)
+    others = queries.others(session(), {row.campaign_id for row, _ in rows})
+    return render_template("campaigns/_lead_campaigns.html", rows=rows, lead_id=lead_id, others=others)
+
+
+@blueprint.get("/leads/<int:lead_id>/campaigns/why")
+def why_chosen(lead_id: int) -> Response:
+    """Why, or why not, in the campaign that was chosen in the list."""
+    campaign_id = request.args.get("campaign", type=int)
+    if campaign_id is None:
+        raise Refused("Choose the campaign.")
+    return htmx.redirect(url_for("campaigns.why", campaign_id=campaign_id, lead_id=lead_id))
 
 
 def _standing(row: Any, names: Any) -> str:
@@ -73,11 +83,26 @@ def _standing(row: Any, names: Any) -> str:
 def why(campaign_id: int, lead_id: int) -> str:
     campaign, lead = found(campaign_id), lead_of(lead_id)
     passages = explaining.why(session(), lead_id, campaign_id, said=local)
-    kept_out = [] if passages else explaining.why_not(session(), lead_id, campaign_id)
+    is_inside = any(passage.state == "active" for passage in passages)
+    kept_out = [] if is_inside else explaining.why_not(session(), lead_id, campaign_id)
     values = {"campaign": campaign, "lead": lead, "passages": passages, "kept_out": kept_out}
     values["name"] = queries.called(lead.first_name, lead.last_name, lead.email)
     values["looks"] = {card["kind"]: card for card in palette.steps()}
     return htmx.answer("campaigns/why.html", "campaigns/_why.html", **values)
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/leads/<int:lead_id>/replay")
+def replay(campaign_id: int, lead_id: int) -> str:
+    """Every decision of the lead here asked again (SEMANTICS 30); nothing of it stays, so nothing is written here."""
+    copy = database()
+    with copy.read() as reading:
+        ids = replaying.passages(reading, lead_id, campaign_id)
+        names = ruling.names(reading)
+        titles = {id_: explaining.titles(reading, id_, names) for id_ in ids}
+    told = [(id_, replaying.replay(copy, id_)) for id_ in ids]
+    visits = [(visit, titles[id_].get(visit.step, visit.step)) for id_, one in told for visit in one.visits]
+    drift = [visit for _, one in told for visit in one.drift]
+    return render_template("campaigns/_replay.html", visits=visits, drift=drift)
 
 
 def lead_of(lead_id: int) -> Lead:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from pydantic import Field
 
-from app.db import MICROSECOND
+from app.db import MICROSECOND, json_object
 from app.engine.batch import Batch, rows
 from app.engine.steptype import Arrival, Port, StepType
 from app.kinds import Complaint, Settings, Widget
@@ -20,6 +20,7 @@ from app.zones import DAYS, holidays_of, instant, next_window, parts_of, plus_da
 
 MODES = (("window", "a weekday and hour"), ("date", "a date"), ("field", "a date in a field"))
 PAST = (("continue", "continue at once"), ("skip", "skip the next step"), ("exit", "leave the campaign"))
+SKIPPED = "That was past already, so the next step was skipped"
 EMPTY = datetime(1, 1, 2, tzinfo=UTC)  # the due time of a field without a date
 EARLIEST, LATEST = date(1000, 1, 1), date(9000, 1, 1)  # “9999-12-31” means never, and no later day can be computed
 CLOSED = (("", "no"), ("lead", "those of the lead's country"), *countries())
@@ -160,16 +161,18 @@ def watches(settings: WaitUntil) -> list[str]:
 
 
 def run(batch: Batch, settings: WaitUntil) -> None:
-    over = rows.c.due_at <= batch.now
+    over, why, skipped = rows.c.due_at <= batch.now, None, None
     if settings.mode == "field":
+        seen = {settings.field: fields.column(settings.field, "date")}
+        why, skipped = batch.looked("", seen), batch.looked(SKIPPED, seen)
         batch.leave("empty", where=rows.c.due_at == EMPTY)
     if settings.mode != "window" and settings.if_past != "continue":
         past = sa.and_(over, rows.c.due_at < rows.c.arrived_at)
         if settings.if_past == "exit":
             batch.finish("exited", "the date was past", where=past)
         else:
-            batch.leave(where=past, skips=True)
-    batch.leave(where=over)
+            batch.leave(where=past, why=json_object("note", SKIPPED) if skipped is None else skipped, skips=True)
+    batch.leave(where=over, why=why)
 
 
 STEP = StepType(
