@@ -14,6 +14,7 @@ from app.engine import entering, timing, versions
 from app.engine.graph import Problem
 from app.engine.models import Campaign, Enrollment, Version
 from app.outbox import Message
+from app.preferences import cancelling
 from app.tracking import recording
 
 
@@ -110,10 +111,7 @@ def end(session: Session, campaign_id: int, *, at: datetime) -> int:
         .where(inside)
         .values(state="exited", reason="campaign ended", finished_at=at, due_at=None),
     )
-    owed = sa.update(Message).where(
-        Message.campaign_id == campaign_id, Message.state.in_(["held", "ready", "deferred"])
-    )
-    _changed(session, owed.values(state="cancelled", reason="exited", finished_at=at))
+    cancelling.cancel(session, Message.campaign_id == campaign_id, reason="exited", at=at)
     campaign.state, campaign.updated_at, campaign.paused_at = "ended", at, None
     session.flush()
     return left

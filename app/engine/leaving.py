@@ -11,16 +11,11 @@ from app import db
 from app.engine.batch import rows
 from app.engine.models import Campaign
 from app.outbox import Message
+from app.preferences import cancelling
 from app.tracking import recording
 
 _ENDED = rows.c.state.not_in(["moving", "resting"])
 _WITHDRAWN = {"exited": "exited", "converted": "goal_met", "merged": "duplicate"}
-_UNSENT = [
-    "held",
-    "ready",
-    "deferred",
-    "claimed",
-]  # a sender asks again, under a lock, before it begins with a claimed one
 
 
 def record(session: Session, now: datetime) -> None:
@@ -46,9 +41,4 @@ def record(session: Session, now: datetime) -> None:
     for state in states & _WITHDRAWN.keys():
         reason = _WITHDRAWN[state]
         passages = sa.select(rows.c.enrollment_id).where(rows.c.state == state, rows.c.withdraws)
-        session.execute(
-            sa.update(Message)
-            .where(Message.enrollment_id.in_(passages), Message.state.in_(_UNSENT))
-            .values(state="cancelled", reason=reason, finished_at=now, claimed_by=None, lease_until=None)
-            .execution_options(synchronize_session=False)
-        )
+        cancelling.cancel(session, Message.enrollment_id.in_(passages), reason=reason, at=now)

@@ -11,7 +11,8 @@ from app.campaigns import pausing
 from app.db import Database
 from app.leads import merging
 from app.leads.models import Lead
-from app.preferences import consenting
+from app.mail import leasing
+from app.preferences import consenting, limiting
 from tests import factories
 from tests.conftest import NOW
 from tests.engine.test_flows import CLICK, DAY, HOUR, MAIL, MINUTE, TAGGED, WAIT, World, split_on
@@ -150,3 +151,21 @@ def test_rule_27_a_mail_one_record_is_still_owed_does_not_go_to_the_other_again(
         merging.merge(session, one, other, user_id=None, at=NOW + 3 * DAY)
     world.settle(NOW + 9 * DAY)
     assert sorted(world.messages()) == [(one, "not_sent", "duplicate"), (one, "ready", None)]
+
+
+def test_rule_20_a_mail_that_never_left_gives_its_slot_to_the_one_that_waited(database: Database) -> None:
+    """The lead leaves the topic of the mail that had the slot."""
+    other = {"kind": "send_email", "settings": {"mail": "offer"}}
+    world = World(database, factories.flow(MAIL, other), count=1)
+    who = sa.select(Lead.id).where(Lead.id == world.leads[0])
+    with database.write() as session:
+        factories.topic(session, "deals")
+        factories.mail(session, "offer", "deals")
+        consenting.give(session, who, "deals", source="test", at=NOW)
+        limiting.add_cap(session, most=1, period="days", days=7, at=NOW)
+    world.enter()
+    assert [reason for *_, reason in world.messages()] == [None, "frequency_cap"]
+    with database.write() as session:
+        consenting.withdraw(session, who, "news", source="test", at=NOW + HOUR)
+        assert len(leasing.claim(session, now=NOW + HOUR, limit=10, worker="w")) == 1
+    assert [state for _, state, _ in world.messages()] == ["cancelled", "claimed"]
