@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import signal
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from app.demo import staff
 from app.scheduler import ENGINE, SENDER, Clockwork, NotAlone
 from app.web.security import MOST_BYTES
 
+_ARENA_MAX = -8  # as <malloc.h> has it
 DUTIES = {"all": (ENGINE, SENDER), "web": (), "engine": (ENGINE,), "sender": (SENDER,)}
 
 
@@ -30,6 +33,7 @@ DUTIES = {"all": (ENGINE, SENDER), "web": (), "engine": (ENGINE,), "sender": (SE
 def serve(ctx: click.Context, host: str, only: str | None) -> None:
     """Start Trellis: web pages, engine and sender."""
     _log()
+    share_memory()
     clockwork = _clockwork(DUTIES[only or "all"])
     server = _server(host) if only in {None, "web"} else None
     _prepare(ctx)  # after the port is ours: a password printed by a start that then fails would be lost
@@ -55,6 +59,12 @@ def _log() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # its every "queue depth is 1" is no news
+
+
+def share_memory() -> None:
+    """Let all threads take memory from two places: each keeps its peak, and with one for each thread 160 of 250 MB lay idle."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # no such thing but in glibc
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def _prepare(ctx: click.Context) -> None:

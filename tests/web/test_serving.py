@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import platform
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from app import serving
 from app.db import Database
 from app.scheduler import Clockwork, NotAlone
 from app.web import settings
@@ -165,3 +169,34 @@ def test_a_database_of_a_newer_version_is_left_alone(app: Flask, sqlite_database
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'ffff'")
     code, _, err = run(app, "migrate")
     assert code == 1 and "newer version" in err
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc does so")
+def test_what_one_thread_has_let_go_another_takes() -> None:
+    """Else the memory of a running copy grows until each of its threads has had its greatest work to do."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_peaks_of_many_threads) < 30 * 2**20
+
+
+def _peaks_of_many_threads() -> int:
+    """By how much this process has grown after eight threads, one after the other, held ten megabytes for a moment."""
+    serving.share_memory()
+    before, kept = resident(), []
+    turns = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        for turn in range(8):
+            turns.wait()
+            if turn == number:
+                kept.append([bytes(4000) for _ in range(2500)][-1])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return resident() - before
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
