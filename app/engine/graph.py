@@ -267,7 +267,10 @@ def _path_problems(flow: Flow) -> list[Problem]:
     looped = _loop_without_wait(flow)
     if looped:
         problems.append(
-            Problem("This loop has no wait in it, so a lead would run in circles; add a wait.", step=looped)
+            Problem(
+                "No step of this loop holds a lead each time it comes round, so it would run in circles; add a wait.",
+                step=looped,
+            )
         )
     return problems
 
@@ -276,7 +279,7 @@ def _loop_without_wait(flow: Flow) -> str | None:
     """A step on a cycle of steps that never rest (SEMANTICS 14), or None."""
     state: dict[str, int] = {}  # 1: on the path, 2: finished
     for start in flow.steps:
-        if state.get(start) or flow.steps[start].type.waits:
+        if state.get(start) or _holds(flow.steps[start]):
             continue
         stack = [(start, iter(flow.steps[start].next.values()))]
         state[start] = 1
@@ -286,7 +289,7 @@ def _loop_without_wait(flow: Flow) -> str | None:
             if target is None:
                 state[here] = 2
                 stack.pop()
-            elif flow.steps[target].type.waits:
+            elif _holds(flow.steps[target]):
                 continue
             elif state.get(target) == 1:
                 return target
@@ -294,3 +297,8 @@ def _loop_without_wait(flow: Flow) -> str | None:
                 state[target] = 1
                 stack.append((target, iter(flow.steps[target].next.values())))
     return None
+
+
+def _holds(step: Step) -> bool:
+    """Whether a lead rests here each time it comes."""
+    return step.type.waits and not step.type.lets_pass(step.settings)

@@ -69,6 +69,7 @@ class StepType:
     keys: Callable[[Any], list[tuple[str, str]]] = lambda settings: []  # what it refers to: ("mail", "welcome")
     freezes: bool = False  # a wait whose clock stands still while its campaign or its lead is paused (SEMANTICS 25)
     is_goal: bool = False
+    lets_pass: Callable[[Any], bool] = lambda settings: False  # a wait by which who comes again may pass at once
     rests: bool = False  # it acts, and may keep a lead until somebody outside has answered
     owes: bool = False  # something leaves the house: goals and exits are asked once more before it
     help: str = ""

@@ -306,6 +306,24 @@ def test_rule_14_a_loop_without_a_wait_cannot_be_published() -> None:
     assert any("wait" in problem.sentence for problem in problems)
 
 
+@pytest.mark.parametrize(
+    ("settings", "holds"),
+    [
+        ({"from_time": "09:00"}, True),
+        ({"from_time": "09:00", "to_time": "17:00"}, False),
+        ({"mode": "date", "on_date": "2026-04-01"}, False),
+    ],
+)
+def test_rule_14_a_loop_needs_a_wait_that_holds_a_lead_each_time_it_comes_round(
+    settings: dict[str, Any], holds: bool
+) -> None:
+    until = {"kind": "wait_until", "settings": settings}
+    repeat = {"kind": "repeat", "next": {"again": "s1", "done": "end"}}
+    read, problems = graph.read(factories.flow(until, repeat))
+    assert (read is not None, problems == []) == (holds, holds)
+    assert graph.read(factories.flow(until, WAIT, {**repeat}))[1] == []
+
+
 def test_rule_14_paths_join_and_a_loop_with_a_wait_goes_round(database: Database) -> None:
     flow = factories.flow(WAIT, split_on(("done", TAGGED), **{"done": "end", "else": "s1"}))
     world = World(database, flow, count=1)

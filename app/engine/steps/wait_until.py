@@ -188,6 +188,8 @@ STEP = StepType(
     value=value,
     run=run,
     watches=watches,
+    # by an open window, or a date that is past
+    lets_pass=lambda settings: settings.mode != "window" or settings.to_time is not None,
     ports=lambda settings: (
         (Port("out"), Port("empty", "Field is empty")) if settings.mode == "field" else (Port("out"),)
     ),
