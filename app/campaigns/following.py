@@ -55,7 +55,7 @@ def whom(session: Session, shadow: Shadow, now: datetime) -> Followed:
     is_all = shadow.all_seen_at is None or now - shadow.all_seen_at >= ALL_EVERY
     known = inside if is_all else inside & seen.leads
     known |= set(_leads(session, shadow, sa.or_(ShadowRow.due_at <= now, ShadowRow.name == "waiting")))
-    new = sorted(_coming(session, shadow, now) - inside)
+    new = sorted(_coming(session, shadow, seen, now) - inside)
     room = max(0, MOST_LEADS - len(inside))
     living = sa.and_(Lead.merged_into_id.is_(None), Lead.erased_at.is_(None))
     chosen = some(sorted(known | set(new[:room])))
@@ -73,31 +73,33 @@ def _leads(session: Session, shadow: Shadow, which: sa.ColumnElement[bool]) -> I
     return session.scalars(sa.select(ShadowRow.lead_id).where(mine).distinct())
 
 
-def _is_new(shadow: Shadow, now: datetime) -> sa.ColumnElement[bool]:
-    """Observed in earnest, so that points and segments stand as they should, and not yet seen by the shadow."""
-    is_later = sa.and_(Event.id > shadow.seen_until, Event.id.not_in(some(shadow.seen)))
-    return sa.and_(is_later, Event.is_new.is_(False), Event.at <= now)
+def _is_later(shadow: Shadow, now: datetime) -> sa.ColumnElement[bool]:
+    """Observed in earnest, so that points and segments stand as they should, and perhaps not yet seen by the shadow."""
+    return sa.and_(Event.id > shadow.seen_until, Event.is_new.is_(False), Event.at <= now)
 
 
 def _seen(session: Session, shadow: Shadow, now: datetime) -> Seen:
     query = sa.select(Event.id, Event.recorded_at, Identity.lead_id).join(Identity, Identity.id == Event.identity_id)
-    new = session.execute(query.where(_is_new(shadow, now))).all()
-    ids = {row.id for row in new}
-    settled = max((row.id for row in new if row.recorded_at < now - _LATE), default=shadow.seen_until)
+    before = set(shadow.seen)
+    new = [row for row in session.execute(query.where(_is_later(shadow, now))) if row.id not in before]
+    settled = session.scalar(
+        sa.select(sa.func.max(Event.id)).where(_is_later(shadow, now), Event.recorded_at < now - _LATE)
+    )
     unobserved = session.scalar(sa.select(sa.func.min(Event.id)).where(sa.text("events.is_new"), Event.at <= now))
-    until = max(shadow.seen_until, settled if unobserved is None else min(settled, unobserved - 1))
-    later = sorted(id_ for id_ in ids.union(shadow.seen) if id_ > until)
-    return Seen(frozenset(ids), frozenset(row.lead_id for row in new if row.lead_id), until, later)
+    until = settled or shadow.seen_until
+    until = max(shadow.seen_until, until if unobserved is None else min(until, unobserved - 1))
+    later = sorted(id_ for id_ in before.union(row.id for row in new) if id_ > until)
+    return Seen(frozenset(r.id for r in new), frozenset(r.lead_id for r in new if r.lead_id), until, later)
 
 
-def _coming(session: Session, shadow: Shadow, now: datetime) -> set[int]:
+def _coming(session: Session, shadow: Shadow, seen: Seen, now: datetime) -> set[int]:
     """Whom a trigger concerns; whether they may come in, the engine says."""
     spec = graph.trusted(shadow.flow).spec
     campaign = session.get_one(Campaign, shadow.campaign_id)
     happened = (
         sa.select(Event, Identity.lead_id)
         .join(Identity, Identity.id == Event.identity_id)
-        .where(_is_new(shadow, now), Event.at >= shadow.started_at, Event.agent != "machine")
+        .where(_is_later(shadow, now), Event.at >= shadow.started_at, Event.agent != "machine")
         .subquery("happened")
     )
     found: set[int] = set()
@@ -106,11 +108,12 @@ def _coming(session: Session, shadow: Shadow, now: datetime) -> set[int]:
         settings = parse(kind.settings, trigger.settings)[0] if kind else None
         if kind is None or settings is None:
             continue
+        lets_in = kind.matches(settings, happened) if kind.matches is not None else None
         if trigger.kind == "by_hand":
-            is_it = sa.and_(happened.c.kind == "campaign_requested", happened.c.subject == campaign.key)
-            found |= _those(session, sa.select(happened.c.lead_id).where(is_it))
-        elif kind.matches is not None:
-            found |= _those(session, sa.select(happened.c.lead_id).where(kind.matches(settings, happened)))
+            lets_in = sa.and_(happened.c.kind == "campaign_requested", happened.c.subject == campaign.key)
+        if lets_in is not None and seen.ids:
+            rows = session.execute(sa.select(happened.c.id, happened.c.lead_id).where(lets_in))
+            found |= {lead for id_, lead in rows if id_ in seen.ids and lead is not None}
         found |= _by_time(session, shadow, kind, settings, spec.zone, now)
         found |= _already(session, shadow, kind, settings, trigger)
     return found

@@ -6,7 +6,7 @@ import json
 import logging
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,6 +37,15 @@ class CannotShadow(ValueError):
     """Why there can be no shadow, in one sentence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What the shadow leaves behind when the engine has run on its copy."""
+
+    differences: list[Difference]
+    last_id: int
+    trouble: str | None
+
+
 def start(session: Session, campaign_id: int, *, number: int | None, user_id: int | None, at: datetime) -> Shadow:
     """Let the draft, or a published version, run in shadow from now on. Raises CannotShadow."""
     campaign = session.get_one(Campaign, campaign_id)
@@ -52,7 +61,7 @@ def start(session: Session, campaign_id: int, *, number: int | None, user_id: in
         started_at=at,
         started_by=user_id,
         seen_until=session.scalar(sa.select(sa.func.max(Event.id))) or 0,
-        last_id=scratch.OURS + version_id(campaign_id, flow),
+        last_id=scratch.OURS,
     )
     session.add(shadow)
     session.flush()
@@ -100,19 +109,17 @@ def advance(database: Database, campaign_id: int, now: datetime, *, base_url: st
         if session.get_one(Campaign, campaign_id).state == "paused":
             return False
         followed = following.whom(session, shadow, now)
-        left = _left(session, shadow, followed.leads)
-        found = mirroring.found(session, shadow, followed, left, now)
-    scratch.publish(
-        found, campaign_id, version_id(campaign_id, shadow.flow) + scratch.OURS, shadow.flow, shadow.started_at
-    )
-    differences, last_id, trouble = _run(found, shadow, followed, left, now)
+        if followed.leads:
+            left = _left(session, shadow, followed.leads)
+            found = mirroring.found(session, shadow, followed, left, now)
+    ran = _run(found, shadow, followed, left, now) if followed.leads else None
     with database.write() as session:
-        return _keep(session, shadow, followed, differences, now, last_id=last_id, trouble=trouble)
+        return _keep(session, shadow, followed, ran, now)
 
 
 def version_id(campaign_id: int, flow: dict[str, Any]) -> int:
     """The same for the same flow alone: flows are kept in memory by it."""
-    return zlib.crc32(json.dumps([campaign_id, flow], sort_keys=True).encode())
+    return scratch.OURS + zlib.crc32(json.dumps([campaign_id, flow], sort_keys=True).encode())
 
 
 def _flow(session: Session, campaign_id: int, number: int | None) -> dict[str, Any]:
@@ -142,10 +149,8 @@ def _left(session: Session, shadow: Shadow, leads: Sequence[int]) -> list[Differ
     return [Difference(row.name, row.key, row.change, row.lead_id, row.due_at) for row in rows]
 
 
-def _run(
-    found: scratch.Found, shadow: Shadow, followed: Followed, left: list[Difference], now: datetime
-) -> tuple[list[Difference], int, str | None]:
-    """What the shadow leaves behind when the engine has run on the copy until `now`."""
+def _run(found: scratch.Found, shadow: Shadow, followed: Followed, left: list[Difference], now: datetime) -> Ran:
+    """Let the engine run on the copy until `now`."""
     live: Rows = {}
 
     def lay(connection: sa.Connection) -> None:
@@ -153,14 +158,14 @@ def _run(
         live.update(overlaying.snapshot(connection))
         overlaying.lay(connection, left, live)
 
+    version = version_id(shadow.campaign_id, shadow.flow)
+    scratch.publish(found, shadow.campaign_id, version, shadow.flow, shadow.started_at)
     with scratch.filled(found, lay) as copy:
-        if followed.leads:
-            _move(copy, shadow, followed, now)
+        _move(copy, shadow, followed, now)
         with copy.reader.connect() as connection:
-            differences = overlaying.differences(live, overlaying.snapshot(connection), now)
-            last_id = scratch.counted(connection)
             trouble = connection.scalar(sa.select(Campaign.trouble).where(Campaign.id == shadow.campaign_id))
-    return differences, last_id, trouble
+            differences = overlaying.differences(live, overlaying.snapshot(connection), now)
+            return Ran(differences, scratch.counted(connection), trouble)
 
 
 def _move(copy: Database, shadow: Shadow, followed: Followed, now: datetime) -> None:
@@ -181,32 +186,30 @@ def _move(copy: Database, shadow: Shadow, followed: Followed, now: datetime) -> 
                 goals.look_at_all(session, version, now=now, which=ruling.drifts)
 
 
-def _keep(
-    session: Session,
-    shadow: Shadow,
-    followed: Followed,
-    differences: list[Difference],
-    now: datetime,
-    *,
-    last_id: int,
-    trouble: str | None,
-) -> bool:
+def _keep(session: Session, shadow: Shadow, followed: Followed, ran: Ran | None, now: datetime) -> bool:
     """Write down where the shadow stands, unless it was ended, or somebody else went on with it, meanwhile."""
     same = sa.and_(
         Shadow.campaign_id == shadow.campaign_id,
         Shadow.started_at == shadow.started_at,
         Shadow.ran_until.is_not_distinct_from(shadow.ran_until),
     )
-    values: dict[str, Any] = {"ran_until": now, "last_id": last_id, "trouble": trouble, "is_full": followed.is_full}
+    values: dict[str, Any] = {"ran_until": now, "is_full": followed.is_full, "trouble": ran.trouble if ran else None}
     values |= {"seen_until": followed.seen.until, "seen": followed.seen.later}
     values |= {"all_seen_at": now} if followed.is_all else {}
+    values |= {"last_id": ran.last_id} if ran else {}
     if not session.execute(sa.update(Shadow).where(same).values(values)).rowcount:  # type: ignore[attr-defined]
         return False
-    concerned = [*followed.leads, *{each.lead_id for each in differences if each.lead_id}]
-    session.execute(sa.delete(ShadowRow).where(_concerned(shadow, concerned)))
+    if ran is not None:
+        _write(session, shadow, followed.leads, ran.differences)
+    return True
+
+
+def _write(session: Session, shadow: Shadow, leads: Sequence[int], differences: list[Difference]) -> None:
+    """In place of what stood there; of a lead erased or merged meanwhile nothing stays."""
+    session.execute(sa.delete(ShadowRow).where(_concerned(shadow, leads)))
+    named = {each.lead_id for each in differences if each.lead_id}
     gone = sa.or_(Lead.merged_into_id.is_not(None), Lead.erased_at.is_not(None))
-    lost = set(session.scalars(sa.select(Lead.id).where(Lead.id.in_(following.some(concerned)), gone)))
+    lost = set(session.scalars(sa.select(Lead.id).where(Lead.id.in_(following.some(named)), gone)))
     rows = [asdict(each) | {"campaign_id": shadow.campaign_id} for each in differences if each.lead_id not in lost]
     if rows:
         session.execute(sa.insert(ShadowRow), rows)
-    return True

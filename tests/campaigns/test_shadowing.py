@@ -201,7 +201,7 @@ def test_live_and_shadow_stand_beside_each_other(database: Database) -> None:
     assert (told.entered.live, told.entered.shadow) == (3, 3)
     steps = {each.step: each for each in told.steps}
     assert [(way.label, way.live, way.shadow) for way in steps["s1"].ways] == [("Sent", 3, 3)]
-    assert [(way.label, way.live, way.shadow) for way in steps["s4"].ways] == [("Everyone else", 0, 3)]
+    assert [(way.label, way.live, way.shadow) for way in steps["s4"].ways] == [("No", 0, 3)]
     assert (steps["s4"].is_live, steps["s1"].is_live) == (False, True)
     [mail] = told.mails
     assert (mail.sent.live, mail.sent.shadow, mail.not_sent.shadow) == (3, 3, 0)
@@ -440,14 +440,14 @@ def test_marketers_start_compare_and_end_it_on_its_page(sign_in: Any, sqlite_dat
         "Publish it",
     ):
         assert words in page
-    assert "already" in client.post(place, data={"version": "1"}).text
+    assert "running already" in client.post(place, data={"version": "1"}).text
     with sqlite_database.write() as session:
         drafting.replace(session, campaign_id, live_flow(), user_id=None, at=NOW)
     assert client.post(f"{place}/draft").status_code == 302
     with sqlite_database.read() as session:
         assert drafting.get(session, campaign_id).flow == session.get_one(Shadow, campaign_id).flow
     assert sign_in("sales").delete(place).status_code == 403
-    assert client.delete(place).status_code == 200
+    assert client.delete(place).status_code == 303
     assert names(sqlite_database) == {}
     assert "no shadow" in client.delete(place).text
 
@@ -476,3 +476,22 @@ def test_it_runs_without_a_browser_and_is_read_by_the_api(app: Flask, sqlite_dat
     assert "ended" in run(args=["campaigns", "shadow", "end", "nurture"]).output
     assert run(args=["campaigns", "shadow", "end", "nurture"]).exit_code == 1
     assert client.get("/api/v1/campaigns/nurture/shadow", headers=headers).status_code == 404
+
+
+def test_a_throttle_gives_turns_to_all_leads_of_the_shadow(database: Database) -> None:
+    """Also to those of whom nothing else is looked at."""
+    flow = drawn(
+        step("s1", "throttle", {"out": "s2"}, per_hour=1),
+        step("s2", "create_task", {"out": "s3"}, title="Call"),
+        step("s3", "exit"),
+    )
+    campaign_id, ids = started(database, flow=flow)
+    for minute, lead in enumerate(ids):
+        at = NOW + minute * MINUTE
+        ask(database, campaign_id, [lead], at)
+        pass_on(database, campaign_id, at, since=at)
+    pass_on(database, campaign_id, NOW + timedelta(hours=1), since=NOW + timedelta(hours=1))
+    assert set(paths(database)) == set(ids[:2])
+    pass_on(database, campaign_id, NOW + timedelta(hours=3), since=NOW + timedelta(hours=3))
+    assert paths(database) == dict.fromkeys(ids, [("s1", "out"), ("s2", "out"), ("s3", "end")])
+    assert names(database)["tasks"] == 3
