@@ -23,7 +23,7 @@ from app.mail.transporttype import Outcome, Transport, open_transport, pace_of
 from app.tracking import recording
 from config import Config
 
-BATCH = 200
+BATCH = 500
 
 
 @dataclass(slots=True)

@@ -87,7 +87,7 @@ class Lane:
                     reason = "no_address" if isinstance(problem, NoAddress) else "bad_template"
                     leasing.refuse(session, each.held, reason=reason, reply=str(problem), now=desk.now)
                     counted.append("not_sent")
-            begins = [Begins(p.held, p.recipient, None if p.is_frozen else p.inputs) for p, _ in ready]
+            begins = [Begins(p.held, p.recipient, p.inputs) for p, _ in ready]
             begun = leasing.begin(session, begins, now=desk.now, moment=desk.moment()) if begins else set()
             for each, _ in ready:
                 if each.held.id not in begun:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import signing
-from app.db import Instant, Json, Key, table
+from app.db import Instant, Json, Key, rows_in, table
 from app.mail import halting, holding
 from app.mail.transporttype import Outcome
 from app.outbox import Message
@@ -90,30 +90,24 @@ def _take(session: Session, *, now: datetime, limit: int, worker: str, lease: ti
 
 @dataclass(frozen=True, slots=True)
 class Begins:
-    """What one message needs to be begun: whom it goes to, and the inputs to freeze (None: they are frozen already)."""
+    """What one message needs to be begun: whom it goes to, and the inputs to freeze."""
 
     held: Held
     recipient: str
-    inputs: dict[str, Any] | None
+    inputs: dict[str, Any]
 
 
 def begin(session: Session, begins: Sequence[Begins], *, now: datetime, moment: datetime) -> set[int]:
-    """Mark those as on their way that are still ours and still permitted; after the commit these may leave.
+    """Mark those as on their way that are still ours and still permitted; which. After the commit these may leave.
 
     `now` is the pass's time, `moment` the same moved on by what has passed since: leases run out while we work.
     """
-    shared = {"given_moment": moment, "given_lease": moment + LEASE, "given_now": now}
-    for freezes in (True, False):
-        rows = [_given(each, shared) for each in begins if (each.inputs is not None) is freezes]
-        if rows:
-            session.connection().execute(_beginning(freezes), rows)
-    return _in_flight(session, [each.held for each in begins])
-
-
-def _given(each: Begins, shared: dict[str, Any]) -> dict[str, Any]:
-    own = {"given_id": each.held.id, "given_worker": each.held.worker, "given_attempt": each.held.attempt}
-    frozen = {} if each.inputs is None else {"given_inputs": each.inputs}
-    return own | frozen | shared | {"given_hash": signing.address_hash(each.recipient.lower())}
+    rows = [
+        [each.held.id, each.held.worker, each.held.attempt, signing.address_hash(each.recipient.lower()), each.inputs]
+        for each in begins
+    ]
+    given = {"given_rows": rows, "given_moment": moment, "given_lease": moment + LEASE, "given_now": now}
+    return set(session.connection().scalars(_beginning(), given))
 
 
 def _in_flight(session: Session, held: Sequence[Held], *, locks: bool = False) -> set[int]:
@@ -129,20 +123,24 @@ def _in_flight(session: Session, held: Sequence[Held], *, locks: bool = False) -
 
 
 @cache
-def _beginning(freezes: bool) -> sa.Update:
+def _beginning() -> sa.Update:
     """The statement of `begin`, built once: putting it together took longer than running it."""
+    rows, text = sa.bindparam("given_rows", type_=Json), sa.Text()
+    given = rows_in(rows, id=Key, worker=text, attempt=sa.SmallInteger(), address_hash=text, inputs=Json)
     mine = sa.and_(
-        MESSAGES.c.id == sa.bindparam("given_id", type_=Key),
+        MESSAGES.c.id == given.c.id,
         MESSAGES.c.state == "claimed",
-        MESSAGES.c.claimed_by == sa.bindparam("given_worker", type_=sa.String),
-        MESSAGES.c.attempt == sa.bindparam("given_attempt", type_=sa.SmallInteger),
+        MESSAGES.c.claimed_by == given.c.worker,
+        MESSAGES.c.attempt == given.c.attempt,
         MESSAGES.c.lease_until > sa.bindparam("given_moment", type_=Instant),
     )
-    hindrance = _obstacle(sa.bindparam("given_hash", type_=sa.String), sa.bindparam("given_now", type_=Instant))
-    values: dict[str, Any] = {"state": "in_flight", "lease_until": sa.bindparam("given_lease", type_=Instant)}
-    if freezes:
-        values["inputs"] = sa.bindparam("given_inputs", type_=Json)
-    return sa.update(MESSAGES).where(mine, hindrance.is_(None), ~halting.is_halted()).values(values)
+    hindrance = _obstacle(given.c.address_hash, sa.bindparam("given_now", type_=Instant))
+    return (
+        sa.update(MESSAGES)
+        .where(mine, hindrance.is_(None), ~halting.is_halted())
+        .values(state="in_flight", lease_until=sa.bindparam("given_lease", type_=Instant), inputs=given.c.inputs)
+        .returning(MESSAGES.c.id)
+    )
 
 
 def obstacle(recipient: str, now: datetime) -> sa.ColumnElement[Any]:
@@ -214,19 +212,19 @@ def _said(reply: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
 def finish_sent(session: Session, taken: Sequence[tuple[Held, Outcome]], *, now: datetime) -> set[int]:
     """Write down many at once that the server took; answers which, for another worker may have decided about some."""
     ours = _in_flight(session, [held for held, _ in taken], locks=True) if taken else set()
-    rows = [{"given_id": h.id, "given_reply": o.reply, "given_now": now} for h, o in taken if h.id in ours]
+    rows = [[held.id, outcome.reply] for held, outcome in taken if held.id in ours]
     if rows:
-        session.connection().execute(_finishing(), rows)
+        session.connection().execute(_finishing(), {"given_rows": rows, "given_now": now})
     return ours
 
 
 @cache
 def _finishing() -> sa.Update:
+    given = rows_in(sa.bindparam("given_rows", type_=Json), id=Key, reply=sa.Text())
     given_now = sa.bindparam("given_now", type_=Instant)
-    reply = _said(sa.bindparam("given_reply", type_=sa.Text))
-    done = {"state": "sent", "reply": reply, "reason": sa.null(), "finished_at": given_now}
+    done = {"state": "sent", "reply": _said(given.c.reply), "reason": sa.null(), "finished_at": given_now}
     free = {"claimed_by": sa.null(), "lease_until": sa.null()}
-    return sa.update(MESSAGES).where(MESSAGES.c.id == sa.bindparam("given_id", type_=Key)).values(**done, **free)
+    return sa.update(MESSAGES).where(MESSAGES.c.id == given.c.id).values(**done, **free)
 
 
 def _after(held: Held, outcome: Outcome, reason: str | None, created_at: datetime, now: datetime) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
@@ -249,6 +249,16 @@ def pieces(text: str) -> list[tuple[bool, str]]:
                 tag = ""
         else:
             found.append((False, value))
+    return found
+
+
+def named(texts: Iterable[str]) -> dict[str, set[str]]:
+    """What the merge tags of some texts name: object -> attributes."""
+    found: dict[str, set[str]] = {}
+    for text in texts:
+        for node in _PARSER.parse(text).find_all(nodes.Getattr) if _BRACES.search(text) else ():
+            if isinstance(node.node, nodes.Name):
+                found.setdefault(node.node.name, set()).add(node.attr)
     return found
 
 

@@ -15,13 +15,20 @@ from app.accounts import organisation
 from app.accounts.models import Organisation
 from app.db import table
 from app.leads.models import Lead
-from app.mail import links, rendering, valuing
+from app.mail import links, merging, rendering, valuing
 from app.mail.assembling import Unsafe
 from app.mail.leasing import Held
 from app.mail.models import Mail, MailVersion
 from app.mail.rendering import BadTemplate, Envelope, Facts, Words
+from app.mail.valuing import Values
 from app.outbox import Message
 from app.preferences.models import Topic
+
+_OWED = (
+    Message.id, Message.created_at, Message.purpose, Message.lead_id, Message.recipient, Message.mail_id,
+    Message.mail_version_id, Message.topic_id, Message.campaign_id, Message.inputs, Message.reason, Message.finished_at,
+)  # fmt: skip
+_PERSON = (Lead.id, Lead.first_name, Lead.last_name, Lead.email, Lead.canonical_email)
 
 
 class NoAddress(ValueError):
@@ -33,11 +40,10 @@ class Prepared:
     """One claimed message with all that its mail is made of."""
 
     held: Held
-    message: Message
+    message: Any  # the row, of _OWED
     mail_key: str
     campaign_key: str
     inputs: dict[str, Any]  # as they will be frozen
-    is_frozen: bool
 
     @property
     def recipient(self) -> str:
@@ -49,13 +55,15 @@ class Preparing:
     """Reads batches; keeps the versions it has seen, since thousands of messages share one."""
 
     versions: dict[int, MailVersion] = field(default_factory=dict)
+    named: dict[int, dict[str, set[str]]] = field(default_factory=dict)  # what the merge tags of each version name
 
     def prepare(self, session: Session, held: Sequence[Held]) -> list[Prepared]:
         """The batch, in its order, in a constant number of statements."""
-        messages = {m.id: m for m in session.scalars(sa.select(Message).where(Message.id.in_([h.id for h in held])))}
+        owed = sa.select(*_OWED).where(Message.id.in_([each.id for each in held]))
+        messages = {row.id: row for row in session.execute(owed)}
         self._load_versions(session, {m.mail_version_id for m in messages.values() if m.mail_version_id})
         lead_ids = {m.lead_id for m in messages.values() if m.lead_id}
-        leads = {lead.id: lead for lead in session.scalars(sa.select(Lead).where(Lead.id.in_(lead_ids)))}
+        leads = {row.id: row for row in session.execute(sa.select(*_PERSON).where(Lead.id.in_(lead_ids)))}
         values = valuing.for_leads(session, list(lead_ids))
         names = _Names.read(session, messages.values())
         nobody = valuing.nobody(session)
@@ -63,7 +71,7 @@ class Preparing:
         for each in held:
             message = messages[each.id]
             lead = leads.get(message.lead_id or 0)
-            merged = values.get(message.lead_id or 0, nobody)
+            merged = self._kept(message.mail_version_id, values.get(message.lead_id or 0, nobody))
             prepared.append(_prepared(each, message, lead, merged, names))
         return prepared
 
@@ -83,7 +91,12 @@ class Preparing:
         except (NoAddress, BadTemplate, Unsafe) as error:
             return error
 
-    def words(self, message: Message, inputs: dict[str, Any]) -> Words:
+    def _kept(self, version_id: int | None, values: Values) -> Values:
+        """Of all values those that the mail names: nothing else of the person is kept with the message."""
+        named = [(values.get(group, {}), group, names) for group, names in self.named.get(version_id or 0, {}).items()]
+        return {group: {name: among[name] for name in names if name in among} for among, group, names in named}
+
+    def words(self, message: Any, inputs: dict[str, Any]) -> Words:
         """What the recipient reads: a version filled in, or a mail that was written whole. Raises BadTemplate."""
         if message.mail_version_id is None:
             return whole(inputs)
@@ -97,6 +110,8 @@ class Preparing:
         if missing:
             for version in session.scalars(sa.select(MailVersion).where(MailVersion.id.in_(missing))):
                 self.versions[version.id] = version
+                texts = (version.subject, version.html, version.text, *(str(link["url"]) for link in version.links))
+                self.named[version.id] = merging.named(texts)
 
 
 def whole(inputs: dict[str, Any]) -> Words:
@@ -117,9 +132,9 @@ def _as_html(text: str) -> str:
 class _Names:
     """The words that headers need, by id."""
 
-    ours: Organisation
+    ours: dict[str, str]
     mails: dict[int, str]
-    topics: dict[int, Topic]
+    topics: dict[int, dict[str, str]]
     campaigns: dict[int, str]
 
     @classmethod
@@ -131,43 +146,47 @@ class _Names:
         campaign_ids = {m.campaign_id for m in every if m.campaign_id}
         keys = session.execute(sa.select(campaigns.c.id, campaigns.c.key).where(campaigns.c.id.in_(campaign_ids)))
         mails = session.execute(sa.select(Mail.id, Mail.key).where(Mail.id.in_(mail_ids)))
+        topics = session.execute(sa.select(Topic.id, Topic.name, Topic.key).where(Topic.id.in_(topic_ids)))
         return cls(
-            ours=organisation.get(session),
+            ours=_of_us(organisation.get(session)),
             mails={row.id: row.key for row in mails},
-            topics={topic.id: topic for topic in session.scalars(sa.select(Topic).where(Topic.id.in_(topic_ids)))},
+            topics={row.id: {"list_name": row.name, "list_key": row.key} for row in topics},
             campaigns={row.id: row.key for row in keys},
         )
 
 
-def _prepared(held: Held, message: Message, lead: Lead | None, values: dict[str, Any], names: _Names) -> Prepared:
+def _of_us(ours: Organisation) -> dict[str, str]:
+    return {
+        "from_name": ours.from_name or ours.name,
+        "from_email": ours.from_email or f"mail@{_host()}",
+        "reply_to": ours.reply_to,
+    }
+
+
+def _prepared(held: Held, message: Any, lead: Any, values: Values, names: _Names) -> Prepared:
     mail_key = names.mails.get(message.mail_id or 0, "")
     campaign_key = names.campaigns.get(message.campaign_id or 0, "")
     given = dict(message.inputs or {})
-    is_frozen = "facts" in given
-    if not is_frozen:
+    if "facts" not in given:  # else they are frozen already
         given["facts"] = _facts(message, lead, names, mail_key, campaign_key)
         if message.mail_version_id is not None:
             given["values"] = {**values, **given.get("values", {})}
-    return Prepared(held, message, mail_key, campaign_key, given, is_frozen)
+    return Prepared(held, message, mail_key, campaign_key, given)
 
 
-def _facts(message: Message, lead: Lead | None, names: _Names, mail_key: str, campaign_key: str) -> dict[str, Any]:
-    topic = names.topics.get(message.topic_id or 0)
+def _facts(message: Any, lead: Any, names: _Names, mail_key: str, campaign_key: str) -> dict[str, Any]:
     address = message.recipient or (_address(lead) if lead else "")
     name = " ".join(filter(None, (lead.first_name, lead.last_name))) if lead and not message.recipient else ""
     return {
         "recipient": address,
         "recipient_name": name,
-        "from_name": names.ours.from_name or names.ours.name,
-        "from_email": names.ours.from_email or f"mail@{_host()}",
-        "reply_to": names.ours.reply_to,
-        "list_name": topic.name if topic else "",
-        "list_key": topic.key if topic else "mail",
+        **names.ours,
+        **names.topics.get(message.topic_id or 0, {"list_name": "", "list_key": "mail"}),
         "feedback": f"{campaign_key or 'none'}:{mail_key or 'none'}",
     }
 
 
-def _address(lead: Lead) -> str:
+def _address(lead: Any) -> str:
     """As the person wrote it, with the domain in ASCII; plus-tags and dots are theirs to choose."""
     if not lead.canonical_email:
         return ""

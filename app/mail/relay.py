@@ -14,7 +14,7 @@ from app.mail.transporttype import BadMailUrl, Pace
 LOST = (OSError, smtplib.SMTPServerDisconnected, EOFError)
 EXAMPLE = "smtp://user:password@mail.example.com:587/?tls=starttls&connections=4&rate=600/min"
 _SPANS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
-CONNECTIONS, TOGETHER = "4", "20"
+CONNECTIONS, TOGETHER = "4", "50"
 
 
 @dataclass(frozen=True, slots=True)

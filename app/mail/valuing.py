@@ -15,6 +15,12 @@ from app.leads import fields
 from app.leads.models import STAGE_LABELS, Company, Lead
 
 Values = dict[str, dict[str, Any]]
+_READ = (
+    Lead.id, Lead.fields, Lead.score, Lead.stage, Lead.source, *(getattr(Lead, name) for name in fields.CORE),
+    Company.name.label("name_of_company"), Company.domain, Company.industry,
+    Company.country.label("country_of_company"), Company.employees_count, User.name.label("rep"),
+    User.email.label("rep_email"),
+)  # fmt: skip
 
 
 def for_leads(session: Session, lead_ids: Sequence[int]) -> dict[int, Values]:
@@ -22,12 +28,12 @@ def for_leads(session: Session, lead_ids: Sequence[int]) -> dict[int, Values]:
     ours = of_us(organisation.get(session))
     custom = list(fields.declared(session))
     rows = session.execute(
-        sa.select(Lead, Company, User.name, User.email)
+        sa.select(*_READ)
         .outerjoin(Company, Company.id == Lead.company_id)
         .outerjoin(User, User.id == Lead.owner_id)
         .where(Lead.id.in_(lead_ids))
     )
-    return {lead.id: {**_of_lead(lead, company, name, email, custom), **ours} for lead, company, name, email in rows}
+    return {row.id: {**_of_lead(row, custom), **ours} for row in rows}
 
 
 def of_us(ours: Organisation) -> Values:
@@ -66,26 +72,24 @@ def sample(session: Session) -> Values:
     return values
 
 
-def _of_lead(lead: Lead, company: Company | None, rep: str | None, rep_email: str | None, custom: list[str]) -> Values:
-    own = {name: _plain(getattr(lead, name)) for name in fields.CORE}
-    extra = {name: _plain(lead.fields.get(name)) for name in custom}
+def _of_lead(row: sa.Row[Any], custom: list[str]) -> Values:
     return {
         "lead": {
-            **extra,
-            **own,
-            "full_name": " ".join(filter(None, (lead.first_name, lead.last_name))),
-            "score": lead.score,
-            "stage": STAGE_LABELS.get(lead.stage, lead.stage),
-            "source": lead.source,
+            **{name: _plain(row.fields.get(name)) for name in custom},
+            **{name: _plain(getattr(row, name)) for name in fields.CORE},
+            "full_name": " ".join(filter(None, (row.first_name, row.last_name))),
+            "score": row.score,
+            "stage": STAGE_LABELS.get(row.stage, row.stage),
+            "source": row.source,
         },
         "company": {
-            "name": company.name if company else lead.company_name,
-            "domain": (company.domain or "") if company else "",
-            "industry": company.industry if company else "",
-            "country": company.country if company else "",
-            "employees_count": _plain(company.employees_count) if company else "",
+            "name": row.company_name if row.name_of_company is None else row.name_of_company,
+            "domain": row.domain or "",
+            "industry": row.industry or "",
+            "country": row.country_of_company or "",
+            "employees_count": _plain(row.employees_count),
         },
-        "owner": {"name": rep or "", "email": rep_email or ""},
+        "owner": {"name": row.rep or "", "email": row.rep_email or ""},
     }
 
 
@@ -93,6 +97,6 @@ def _plain(value: Any) -> Any:
     """What JSON can keep: texts, numbers, yes or no, and dates as text."""
     if value is None:
         return ""
-    if isinstance(value, datetime):
-        return value.date().isoformat()
-    return value if isinstance(value, (str, int, float, bool)) else str(value)
+    if isinstance(value, (str, int, float, bool)):
+        return value
+    return value.date().isoformat() if isinstance(value, datetime) else str(value)

@@ -11,6 +11,9 @@ import sqlalchemy as sa
 from app.db import Database
 from app.mail import holding, leasing, queries, recovering
 
+NOW = datetime.fromisoformat("2026-03-02T09:00Z")
+HELD = leasing.Held(1, 1, "w")
+
 
 def plans(database: Database, work: Any) -> list[str]:
     """What SQLite says it does for each statement about messages."""
@@ -31,12 +34,20 @@ def plans(database: Database, work: Any) -> list[str]:
     ("work", "index"),
     [
         (
-            lambda s: leasing.claim(s, now=datetime.fromisoformat("2026-03-02T09:00Z"), limit=5, worker="w"),
+            lambda s: leasing.claim(s, now=NOW, limit=5, worker="w"),
             "ix_messages_due",
         ),
+        (
+            lambda s: leasing.begin(s, [leasing.Begins(HELD, "a@example.com", {})], now=NOW, moment=NOW),
+            "INTEGER PRIMARY KEY",
+        ),
+        (
+            lambda s: s.connection().execute(leasing._finishing(), {"given_rows": [], "given_now": NOW}),
+            "INTEGER PRIMARY KEY",
+        ),
         (lambda s: recovering.release(s), "ix_messages_held (reason=?)"),
-        (lambda s: holding.release(s, datetime.fromisoformat("2026-03-02T09:00Z")), "ix_messages_held"),
-        (lambda s: recovering.recover(s, datetime.fromisoformat("2026-03-02T09:00Z")), "ix_messages_leased"),
+        (lambda s: holding.release(s, NOW), "ix_messages_held"),
+        (lambda s: recovering.recover(s, NOW), "ix_messages_leased"),
         (lambda s: queries.counts(s), "ix_messages_attention"),
         (lambda s: queries.waiting(s, "in_doubt"), "ix_messages_attention"),
         (lambda s: queries.waiting(s, "ready"), "ix_messages_due"),
