@@ -76,6 +76,9 @@ class Organisation(Base):
     website: Mapped[str] = mapped_column(default="")
     zone: Mapped[Name] = mapped_column(default="UTC")
     accent: Mapped[Kind] = mapped_column(default="#4f46e5")
+    late_hours: Mapped[int] = mapped_column(
+        default=24, server_default="24"
+    )  # mail that a stop made later than that waits for a person; a daily rhythm of ticks makes nobody late
 
 
 class Audit(Base):

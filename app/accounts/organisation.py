@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.accounts import zones
 from app.accounts.models import Organisation
 
-NAMES = ("name", "postal_address", "from_name", "from_email", "reply_to", "website", "zone", "accent")
+NAMES = ("name", "postal_address", "from_name", "from_email", "reply_to", "website", "zone", "accent", "late_hours")
 
 
 class BadOrganisation(ValueError):
@@ -34,6 +34,7 @@ def get(session: Session) -> Organisation:
         website="",
         zone="UTC",
         accent="#4f46e5",
+        late_hours=24,
     )
 
 
@@ -43,7 +44,7 @@ def update(session: Session, **values: str) -> Organisation:
     _check(given)
     found = get(session)
     for name, value in given.items():
-        setattr(found, name, value)
+        setattr(found, name, int(value) if name == "late_hours" else value)
     session.add(found)
     session.flush()
     return found
@@ -66,6 +67,9 @@ def _check(given: dict[str, str]) -> None:
         raise BadOrganisation("zone", "Choose a time zone from the list.")
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", given.get("accent", "#000000")):
         raise BadOrganisation("accent", "Write the colour like #4f46e5.")
+    hours = given.get("late_hours", "24")
+    if not re.fullmatch(r"[0-9]{1,3}", hours) or not 1 <= int(hours) <= 720:
+        raise BadOrganisation("late_hours", "Write a number of hours from 1 to 720.")
 
 
 def _check_address(name: str, value: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -39,12 +39,12 @@ def tick(
     *,
     batch: int = BATCH,
     confirm: Confirm = everything,
-    late_after: timedelta | None = belated.LATE_AFTER,
+    late_after: belated.LateAfter | None = belated.late_after,
 ) -> TickReport:
     """Do all that is due at `now`; running it again at the same time does nothing.
 
     `confirm` is asked first in every transaction that moves leads, which buckets are still ours. Mail of leads that were
-    due longer ago than `late_after` is held for a person; None: never.
+    due longer ago than `late_after` says is held for a person; None: never.
     """
     report = TickReport()
     with clock.at(now):
@@ -76,7 +76,7 @@ def _move_all(
     now: datetime,
     batch: int,
     confirm: Confirm,
-    late_after: timedelta | None,
+    late_after: belated.LateAfter | None,
     report: TickReport,
 ) -> TickReport:
     while True:

@@ -131,6 +131,8 @@ def test_the_organisation_is_described_once_and_kept(sign_in: SignInAs, sqlite_d
         {"website": "javascript:alert(1)"},
         {"zone": "X"},
         {"accent": "red;"},
+        {"late_hours": "0"},
+        {"late_hours": "a day"},
     ],
 )
 def test_an_organisation_that_cannot_be_is_refused(sign_in: SignInAs, change: dict[str, str]) -> None:

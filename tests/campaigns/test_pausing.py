@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.accounts import organisation
 from app.campaigns import pausing
 from app.db import Database
 from app.engine import steering
@@ -110,6 +111,26 @@ def test_rule_25_mail_made_late_by_a_long_stop_waits_for_a_person(database: Data
         session.execute(sa.update(Message).values(state="held", reason="late"))
         assert pausing.drop_late(session, inside.id, at=later) == 3
     assert set(messages(database, Message.state, Message.reason)) == {("not_sent", "stale")}
+
+
+def test_rule_25_how_late_mail_must_be_to_wait_for_a_person_can_be_set(database: Database) -> None:
+    inside = Inside(database, FLOW, count=3, apart=DAY)
+    with database.write() as session:
+        organisation.update(session, late_hours="72")
+    tick(database, NOW + 4 * DAY + 2 * HOUR)
+    assert messages(database, Message.state)[1] == ("ready",)
+    with database.write() as session:
+        session.execute(sa.update(Message).values(state="sent"))
+        organisation.update(session, late_hours="1")
+        factories.request(
+            session,
+            session.get_one(Campaign, inside.id),
+            factories.leads(session, 1, topic="news", email="new@example.com"),
+            at=NOW + 5 * DAY,
+        )
+    tick(database, NOW + 5 * DAY)
+    tick(database, NOW + 7 * DAY + 2 * HOUR)
+    assert messages(database, Message.state, Message.reason)[3] == ("held", "late")
 
 
 def test_rule_25_a_pause_of_one_lead_and_one_of_all_are_not_counted_twice(database: Database) -> None:
