@@ -21,10 +21,12 @@ from app.kinds import parse
 from app.leads.models import Lead
 from app.mail import telling
 from app.segments import ruling
-from app.segments.ruletype import Names
+from app.segments.models import Segment
+from app.segments.ruletype import Names, name_of
 from app.tracking.models import Event
 from app.tracking.queries import lead_events
 
+SEGMENTS = ("joined_segment", "schedule")  # triggers that ask whether a lead is in a segment
 NOTES = {"not sent": "The mail was not sent", "happened": "It happened", "goal reached": "The goal was reached"}
 
 
@@ -290,9 +292,28 @@ def _at_trigger(session: Session, version: Published, spec: TriggerSpec, lead_id
         return [f"It waits as number {place}: {kind.label} lets in at most {spec.most_per_day} leads a day."]
     what = f"{kind.label} “{kind.describe(settings, names)}”"
     if not _happened(session, version, spec, kind, settings, lead_id):
-        return [f"{what} has not happened since it was published."]
+        return _not_happened(session, spec, kind, settings, lead_id, what, names)
     unmet = _unmet(session, spec.filter, lead_id) if spec.filter else []
     return [f"{what} lets a lead in only if {sentence}" for sentence in unmet]
+
+
+def _not_happened(
+    session: Session, spec: TriggerSpec, kind: TriggerType, settings: Any, lead_id: int, what: str, names: Names
+) -> list[str]:
+    """What the lead lacks of the segment, if it is a segment that counts; or that all of it was so before."""
+    for key in [key for of, key in kind.keys(settings) if of == "segment" and spec.kind in SEGMENTS]:
+        rule = session.scalar(sa.select(Segment.rule).where(Segment.key == key))
+        unmet = _unmet(session, rule, lead_id) if rule else []
+        if unmet:
+            called = name_of(names, "segment", key)
+            return [f"It is not in the segment {called}: {sentence}" for sentence in unmet]
+    if kind.already is not None and not spec.already and kind.matches is not None and spec.kind != "by_hand":
+        before = kind.already(settings).subquery()
+        if session.scalar(sa.select(sa.exists().where(before.c[0] == lead_id))):
+            return [
+                f"{what} was true before the campaign was published; only what happens from then on lets a lead in."
+            ]
+    return [f"{what} has not happened since it was published."]
 
 
 def _happened(

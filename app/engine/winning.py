@@ -85,9 +85,14 @@ def _success(test: Test, now: datetime) -> sa.ColumnElement[bool]:
     """Whether the passage did afterwards what counts: in a mail it got on its path, or by reaching a goal."""
     if test.metric == "goal":
         return reached_goal()
+    return reacted(test.metric, now)
+
+
+def reacted(metric: str, now: datetime) -> sa.ColumnElement[bool]:
+    """Whether a person clicked, or opened, a mail that the passage of a decision got after it."""
     found = sa.select(Event.id).join(Message, Message.id == Event.message_id)
     found = found.where(Message.enrollment_id == Decision.enrollment_id, Message.visit > Decision.visit)
-    of_kind = sa.and_(Event.kind.in_(_KINDS[test.metric]), Event.agent != "machine", Event.at <= now)
+    of_kind = sa.and_(Event.kind.in_(_KINDS[metric]), Event.agent != "machine", Event.at <= now)
     return found.where(of_kind).correlate(Decision).exists()
 
 

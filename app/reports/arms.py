@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app import clock
 from app.campaigns import palette
 from app.engine import winning
 from app.engine.models import Decision, Winner
@@ -20,13 +21,15 @@ COLUMNS = (
     Column("step", "Split or test", "text"),
     Column("path", "Path", "text"),
     Column("is_holdout", "Holdout", "text", is_shown=False),
+    Column("has_won", "Has won", "text", is_shown=False),
     Column("leads", "Leads"),
+    Column("clicked", "Clicks", "number", "leads who clicked in a mail below", is_shown=False),
+    Column("click_rate", "Clicked", "share", "by people, in a mail below"),
     Column("reached", "Reached the goal"),
-    Column("rate", "Rate", "share"),
-    Column("lift", "More than the holdout", "text", "in points of percent"),
-    Column("won", "", "text"),
+    Column("rate", "Goal rate", "share"),
+    Column("lift", "Points above the holdout", "text", "goal rate, in points of percent"),
 )
-NOTE = "A lead counts once on each path it took; the goal counts when it was reached after that."
+NOTE = "A lead counts once on each path it took; clicks and goals count when they came after that."
 
 
 def table(session: Session, campaign_id: int, versions: sa.Select[Any], flow: Mapping[str, Any], names: Names) -> Table:
@@ -44,31 +47,33 @@ def table(session: Session, campaign_id: int, versions: sa.Select[Any], flow: Ma
 
 def _figures(
     session: Session, versions: sa.Select[Any], steps: Sequence[str]
-) -> dict[tuple[str, str], tuple[int, int]]:
-    """(step, path) -> (leads, of whom so many reached the goal)."""
+) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """(step, path) -> (leads, of whom so many clicked, and so many reached the goal)."""
     passage = Decision.enrollment_id
+    clicked = sa.case((winning.reacted("clicked", clock.now()), passage))
     reached = sa.case((winning.reached_goal(), passage))
+    counts = (sa.func.count(each.distinct()) for each in (passage, clicked, reached))
     counted = (
-        sa.select(Decision.step, Decision.port, sa.func.count(passage.distinct()), sa.func.count(reached.distinct()))
+        sa.select(Decision.step, Decision.port, *counts)
         .where(Decision.version_id.in_(versions), Decision.step.in_(steps))
         .group_by(Decision.step, Decision.port)
     )
-    return {(step, port): (leads, converted) for step, port, leads, converted in session.execute(counted)}
+    return {(row[0], row[1]): (row[2], row[3], row[4]) for row in session.execute(counted)}
 
 
 def _of_step(
-    step: Mapping[str, Any], figures: Mapping[tuple[str, str], tuple[int, int]], won: str | None, names: Names
+    step: Mapping[str, Any], figures: Mapping[tuple[str, str], tuple[int, int, int]], won: str | None, names: Names
 ) -> list[list[Any]]:
     shares = step["settings"].get("shares") or [each.model_dump() for each in halves()]
     called = step.get("name") or str(palette.look(step, names)["title"])
-    alone = [figures.get((step["id"], each["port"]), (0, 0)) for each in shares if each.get("is_holdout")]
+    found = [(each, *figures.get((step["id"], each["port"]), (0, 0, 0))) for each in shares]
+    alone = [(leads, reached) for each, leads, _, reached in found if each.get("is_holdout")]
     base = share(sum(reached for _, reached in alone), sum(leads for leads, _ in alone))
     rows = []
-    for each in shares:
-        leads, reached = figures.get((step["id"], each["port"]), (0, 0))
-        rate, is_holdout = share(reached, leads), bool(each.get("is_holdout"))
+    for each, leads, clicked, reached in found:
+        rate, is_holdout, has_won = share(reached, leads), bool(each.get("is_holdout")), each["port"] == won
         lift = "" if is_holdout or rate is None or base is None else f"{100 * (rate - base):+.1f}"
-        name = (each.get("name") or each["port"]) + (" (holdout)" if is_holdout else "")
-        won_words = "has won" if each["port"] == won else ""
-        rows.append([called, name, "yes" if is_holdout else "", leads, reached, rate, lift, won_words])
+        name = (each.get("name") or each["port"]) + (" (holdout)" if is_holdout else " (has won)" if has_won else "")
+        marks = ["yes" if mark else "" for mark in (is_holdout, has_won)]
+        rows.append([called, name, *marks, leads, clicked, share(clicked, leads), reached, rate, lift])
     return rows

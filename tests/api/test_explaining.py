@@ -56,9 +56,9 @@ def test_why_not_is_said_of_a_lead_that_has_been_inside_too(call: Call, world: W
 
 def test_rule_30_decisions_are_asked_again_on_the_page_and_by_api(
     app: Flask,
-    call: Call,
+    call: Call,  # noqa: F811
     world: World,
-    sign_in: Any,  # noqa: F811
+    sign_in: Any,
 ) -> None:
     lead = world.leads[0]
     with world.database.write() as session:

@@ -21,6 +21,7 @@ from app.engine import explaining
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.leads import erasing, updating
 from app.leads.models import Lead
+from app.segments import saving
 from app.tracking.models import Event
 from tests import factories
 from tests.conftest import NOW
@@ -182,6 +183,24 @@ def test_rule_29_why_not_names_the_condition_that_failed(database: Database, cou
     assert world.where() == []
     with database.read() as session, clock.at(NOW + HOUR):
         assert explaining.why_not(session, world.leads[0], world.campaign.id) == [reason]
+
+
+def test_rule_29_why_not_looks_into_the_segment_that_would_let_the_lead_in(database: Database) -> None:
+    joined = {"id": "t1", "kind": "joined_segment", "settings": {"segment": "swiss"}}
+    with database.write() as session:
+        ids = factories.leads(session, 2, city="Bern")
+        updating.set_values(session, ids[1], {"country": "CH"}, at=NOW)
+        rule = {"all": [IS_SWISS, {"rule": "field", "field": "city", "op": "is", "value": "Bern"}]}
+        saving.save(session, None, name="Swiss", rule=rule, at=NOW)
+        campaign = factories.campaign(session, factories.flow(WAIT) | {"triggers": [joined]}, at=NOW + HOUR)
+    with database.read() as session, clock.at(NOW + DAY):
+        told = [explaining.why_not(session, lead, campaign.id) for lead in ids]
+    assert told == [
+        ["It is not in the segment “Swiss”: country is Switzerland; country is empty."],
+        [
+            "Joined segment “Swiss” was true before the campaign was published; only what happens from then on lets a lead in."
+        ],
+    ]
 
 
 def test_rule_29_why_says_what_a_wait_waited_for_and_what_it_saw(database: Database) -> None:

@@ -114,6 +114,17 @@ def test_rule_7_the_report_compares_each_path_with_the_holdout_and_names_the_win
         it = campaigns.report(session, session.get_one(Campaign, world.campaign.id)).paths
     half, rest = len(guided) // 2 / len(guided), 1 / len(alone)
     assert it.rows == [
-        ["Guide or not", "Guide", "", len(guided), len(guided) // 2, half, f"{100 * (half - rest):+.1f}", "has won"],
-        ["Guide or not", "b (holdout)", "yes", len(alone), 1, rest, "", ""],
+        [
+            "Guide or not",
+            "Guide (has won)",
+            "",
+            "yes",
+            len(guided),
+            0,
+            0,
+            len(guided) // 2,
+            half,
+            f"{100 * (half - rest):+.1f}",
+        ],
+        ["Guide or not", "b (holdout)", "yes", "", len(alone), 0, 0, 1, rest, ""],
     ]
