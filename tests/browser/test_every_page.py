@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from werkzeug.routing import Rule
 from app import clock, signing
 from app.accounts.models import User
 from app.accounts.tokens import create as create_token
+from app.campaigns import shadowing
 from app.capture.models import Form, LandingPage, Submission
 from app.demo import filling
 from app.engine.models import Campaign, Enrollment, Version
@@ -48,6 +50,7 @@ MORE = (
     "/leads/{lead}?tab=notes",
     "/leads?q=nobody-is-called-so",
     "/campaigns?state=ended",
+    "/campaigns/2/shadow",
     "/mailbox?q=nothing-is-called-so",
     "/sales?tab=accepted",
     "/sales/team?tab=returned",
@@ -64,9 +67,19 @@ def nordhafen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
         with clock.at(copy.now), copy.database.write() as session:
             boss = session.scalars(sa.select(User).where(User.role == "administrator")).one()
             create_token(session, boss.id, "Website")
+        overshadow(copy)
         bring(copy, "finished")
         bring(copy, "matching", is_run=False)
         yield copy
+
+
+def overshadow(copy: Copy) -> None:
+    """The draft of the first live campaign has run in shadow for some weeks, all at once."""
+    first = copy.one(sa.select(Campaign.id).where(Campaign.state == "live").order_by(Campaign.id))
+    with copy.database.write() as session:
+        shadow = shadowing.start(session, first, number=None, user_id=None, at=copy.now - timedelta(days=30))
+        shadow.seen_until = 0
+    assert shadowing.advance(copy.database, first, copy.now, base_url=copy.url)
 
 
 def bring(copy: Copy, name: str, is_run: bool = True) -> None:
