@@ -68,7 +68,7 @@ def _start(folder: Path, env: dict[str, str], duty: str) -> subprocess.Popen[byt
 
 
 def _wait_for(log: Path, words: str) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while words not in log.read_text():
         assert time.monotonic() < until, f"{log.name} does not start:\n{log.read_text()}"
         time.sleep(0.1)
@@ -140,7 +140,7 @@ def _tell(folder: Path, soak: Soak) -> None:
 
 def _rest(database: Database) -> None:
     """Until all that is due by now is done."""
-    now, until = clock.now(), time.monotonic() + 60
+    now, until = clock.now(), time.monotonic() + 120
     while not (killing.is_quiet(database, now) and _imports_are_over(database)):
         if time.monotonic() > until:
             return

