@@ -47,7 +47,7 @@ class AbTest(Settings):
         int,
         Field(ge=0, le=8760),
         Widget(
-            "And",
+            "Time",
             "number",
             unit="hours",
             hint="For each lead to react in; or, after a time: since the first lead came.",

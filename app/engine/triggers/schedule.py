@@ -8,9 +8,10 @@ from zoneinfo import available_timezones
 
 import sqlalchemy as sa
 from cronsim import CronSim, CronSimError
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from app import db
+from app.engine import scheduling
 from app.engine.spans import Span
 from app.engine.triggertype import TriggerType
 from app.kinds import Complaint, Settings, Widget
@@ -19,7 +20,7 @@ from app.zones import instant, zone
 
 CATCH_UP = (("last", "catch up with the last one"), ("none", "let them go"))
 LATE = timedelta(hours=1)  # a run that is later than this was missed
-_ANY = db.EPOCH.replace(tzinfo=None)
+HOW = "Write “Mondays at 9:00”, “the 1st at 9:00”, or five parts: minute, hour, day of the month, month, weekday."
 _CHANGE = timedelta(hours=3)  # more than any clock is put back or forward
 
 
@@ -28,7 +29,8 @@ class Schedule(Settings):
     cron: Annotated[
         str,
         Field(min_length=1, max_length=100),
-        Widget("When", hint="Minute, hour, day, month, weekday: “0 9 * * MON” is Mondays at 09:00."),
+        AfterValidator(scheduling.cron),
+        Widget("When", hint="“Mondays at 9:00”, “weekdays at 7:30”, “the 1st and 15th at 9”; or a line of cron."),
     ] = "0 9 * * MON"
     zone: Annotated[str, Widget("Time zone", "zone", hint="Empty: the campaign's.")] = ""
     catch_up: Annotated[
@@ -40,11 +42,11 @@ def check(settings: Schedule) -> list[Complaint]:
     if settings.zone and settings.zone not in available_timezones():
         return [Complaint("zone", f"There is no time zone {settings.zone}; choose one such as Europe/Zurich.")]
     if len(settings.cron.split()) != 5:
-        return [Complaint("cron", "Write five parts: minute, hour, day of the month, month, weekday.")]
+        return [Complaint("cron", HOW)]
     try:
-        next(_runs(settings, _ANY))
+        next(_runs(settings, scheduling.ANY_DAY))
     except CronSimError as error:
-        return [Complaint("cron", f"“{settings.cron}” cannot be read as a schedule: {str(error).lower()}.")]
+        return [Complaint("cron", f"“{settings.cron}” cannot be read as a schedule: {str(error).lower()}. {HOW}")]
     except StopIteration:
         return [Complaint("cron", f"“{settings.cron}” never comes; choose a day that exists.")]
     return []
@@ -52,15 +54,7 @@ def check(settings: Schedule) -> list[Complaint]:
 
 def describe(settings: Schedule, names: Names) -> str:
     segment = names.get(("segment", settings.segment), settings.segment)
-    return f"{in_words(settings.cron)}: {segment}" + (f" ({settings.zone})" if settings.zone else "")
-
-
-def in_words(cron: str) -> str:
-    """“0 9 * * MON” as people say it."""
-    try:
-        return CronSim(cron, _ANY).explain()
-    except CronSimError:
-        return cron
+    return f"{scheduling.in_words(settings.cron)}: {segment}" + (f" ({settings.zone})" if settings.zone else "")
 
 
 def _runs(settings: Schedule, local: datetime, *, back: bool = False) -> CronSim:

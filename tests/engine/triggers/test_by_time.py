@@ -268,6 +268,9 @@ def test_a_schedule_is_said_in_words_and_nonsense_is_refused() -> None:
         schedule.describe(Schedule(segment="a", cron="0 9 * * MON"), {("segment", "a"): "Swiss"})
         == "At 09:00 on Monday: Swiss"
     )
+    assert schedule.check(Schedule(segment="a", cron="every blue moon"))[0].sentence.startswith(
+        "Write “Mondays at 9:00”"
+    )
     for cron in ("0 9 * *", "0 25 * * *", "nonsense every day at nine", "* * * * * *", "0 0 30 2 *"):
         assert schedule.check(Schedule(segment="a", cron=cron)), cron
 
@@ -279,6 +282,31 @@ def segment(session: Session, *leads: int) -> None:
     session.flush()
     session.execute(sa.update(Lead).where(Lead.id.in_(leads)).values(city="A"))
     session.add_all(SegmentMember(segment_id=made.id, lead_id=lead, joined_at=NOW) for lead in leads)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("Mondays at 9", "0 9 * * 1"),
+        ("every Monday and Thursday at 9:30", "30 9 * * 1,4"),
+        ("Tue, Fri at 7 pm", "0 19 * * 2,5"),
+        ("daily at 07:15", "15 7 * * *"),
+        ("every day at 9 and 17", "0 9,17 * * *"),
+        ("weekdays", "0 9 * * 1-5"),
+        ("the 1st and 15th of the month at 8:00", "0 8 1,15 * *"),
+        ("on the last day of the month at 17:00", "0 17 L * *"),
+        ("0 9 * * MON", "0 9 * * MON"),
+        ("every blue moon", "every blue moon"),
+        ("Mondays at 25", "Mondays at 25"),
+        ("the 32nd at 9", "the 32nd at 9"),
+        ("mondaze at 9", "mondaze at 9"),
+    ],
+)
+def test_a_schedule_may_be_written_in_words(words: str, line: str) -> None:
+    settings = Schedule(segment="a", cron=words)
+    assert settings.cron == line
+    if " at " in words and line != words:
+        assert schedule.check(settings) == []
 
 
 @pytest.mark.parametrize(("catch_up", "count"), [("last", 1), ("none", 0)])
