@@ -98,7 +98,7 @@ def contrast(session: Session, shadow: Shadow) -> Contrast:
     words = _words(session, flow, shadow.flow)
     parted, alike = _parted(ours, theirs, words, until)
     return Contrast(
-        entered=Pair("Came in", sum(map(len, theirs.values())), sum(map(len, ours.values()))),
+        entered=Pair("Entered", sum(map(len, theirs.values())), sum(map(len, ours.values()))),
         steps=_steps(shadow.flow, flow, words, ours, theirs),
         mails=_mails(session, shadow, until),
         owed=_owed(session, shadow, until),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -55,19 +56,24 @@ def snapshot(connection: sa.Connection) -> Rows:
 
 def lay(connection: sa.Connection, given: Iterable[Difference], live: Rows) -> None:
     """Make the copy as the shadow left it. What has changed in earnest since then stays as it is in earnest."""
+    own: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for each in given:
+        if "own" in each.change:
+            known = {name: value for name, value in each.change["own"].items() if name in _plain(each.name).c}
+            own[each.name, *known].append(known)  # Trellis may have been updated since, with other columns
+            continue
         rows, base = _plain(each.name), live[each.name].get(each.key)
         here = sa.and_(
             *(rows.c[key] == value for key, value in zip(_keys(each.name), json.loads(each.key), strict=True))
         )
-        if "own" in each.change:
-            connection.execute(sa.insert(rows).prefix_with("OR IGNORE").values(each.change["own"]))
-        elif base is not None and "gone" in each.change:
+        if base is not None and "gone" in each.change:
             connection.execute(sa.delete(rows).where(here))
         elif base is not None:
             changed = {name: after for name, (before, after) in each.change["changed"].items() if base[name] == before}
             if changed:
                 connection.execute(sa.update(rows).where(here).values(changed))
+    for (name, *_), made in own.items():
+        connection.execute(sa.insert(_plain(name)).prefix_with("OR IGNORE"), made)
 
 
 def differences(live: Rows, now: Rows, at: datetime) -> list[Difference]:

@@ -54,7 +54,7 @@ def sentence(ours: Sequence[Passage], theirs: Sequence[Passage], words: Words, s
         if mine is None or live is None:
             one = mine or live
             if one is not None and one.entered_at <= settled:
-                return f"Came in{again} {'live' if mine is None else 'in shadow'} only."
+                return f"Entered{again} {'live' if mine is None else 'in shadow'} only."
         elif told := _along(mine, live, words, settled):
             return told
     return ""
