@@ -37,6 +37,7 @@ class Message(Base):
         sa.Index(
             "ix_messages_due",
             "priority",
+            "not_before",
             "id",
             sqlite_where=sa.text("state IN ('ready', 'deferred')"),
             postgresql_where=sa.text("state IN ('ready', 'deferred')"),

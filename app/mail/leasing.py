@@ -23,6 +23,7 @@ LEASE = timedelta(minutes=10)
 FIRST_DELAY = timedelta(minutes=5)
 LONGEST_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=5)
+PRIORITIES = range(10)  # operational mail has 0, campaigns 1 to 9
 MOST_ROUNDS = 100  # of claiming mail that turns out to be held: the next pass goes on
 ATTENTION = ("held", "deferred", "failed", "in_doubt")  # the words of ix_messages_attention
 RESENT = "resent"  # the reason of operational mail that was in doubt once and leaves a second time
@@ -64,28 +65,41 @@ def claim(session: Session, *, now: datetime, limit: int, worker: str, lease: ti
 
 
 def _take(session: Session, *, now: datetime, limit: int, worker: str, lease: timedelta) -> list[Held]:
-    due = (
-        sa.select(MESSAGES.c.id)
-        .where(
-            among("ready", "deferred"),
-            MESSAGES.c.not_before <= sa.literal(now, Instant),
-            MESSAGES.c.kind == "mail",
-            ~halting.is_halted(),
-        )
-        .order_by(MESSAGES.c.priority, MESSAGES.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("due")  # asked once: as a bare subquery PostgreSQL may ask it per row, and the limit would not hold
-        .prefix_with("MATERIALIZED")
+    given = {"given_now": now, "given_most": limit, "given_worker": worker, "given_lease": now + lease}
+    taken = session.execute(_taking(), given)
+    rows = sorted(taken, key=lambda row: (row.priority, row.not_before, row.id))
+    return [Held(row.id, row.attempt, worker) for row in rows]
+
+
+@cache
+def _taking() -> sa.Update:
+    """The statement of `_take`. It asks about each priority by itself, else it would read past all mail whose time comes later."""
+    every = sa.union_all(*(sa.select(_due_of(each).c.id) for each in PRIORITIES)).limit(
+        sa.bindparam("given_most", type_=sa.Integer)
     )
-    taken = session.execute(
+    # asked once: as a bare subquery PostgreSQL may ask it per row, and the limit would not hold
+    due = every.cte("due").prefix_with("MATERIALIZED")
+    held = {"claimed_by": sa.bindparam("given_worker"), "lease_until": sa.bindparam("given_lease", type_=Instant)}
+    return (
         sa.update(MESSAGES)
         .where(MESSAGES.c.id.in_(sa.select(due.c.id)))
-        .values(state="claimed", claimed_by=worker, lease_until=now + lease, attempt=MESSAGES.c.attempt + 1)
-        .returning(MESSAGES.c.id, MESSAGES.c.attempt, MESSAGES.c.priority)
+        .values(state="claimed", **held, attempt=MESSAGES.c.attempt + 1)
+        .returning(MESSAGES.c.id, MESSAGES.c.attempt, MESSAGES.c.priority, MESSAGES.c.not_before)
     )
-    rows = sorted(taken, key=lambda row: (row.priority, row.id))
-    return [Held(row.id, row.attempt, worker) for row in rows]
+
+
+def _due_of(priority: int) -> sa.Subquery:
+    """The first of those that may leave now."""
+    is_due = MESSAGES.c.not_before <= sa.bindparam("given_now", type_=Instant)
+    return (
+        sa.select(MESSAGES.c.id)
+        .where(among("ready", "deferred"), MESSAGES.c.priority == priority, is_due)
+        .where(MESSAGES.c.kind == "mail", ~halting.is_halted())
+        .order_by(MESSAGES.c.not_before, MESSAGES.c.id)
+        .limit(sa.bindparam("given_most", type_=sa.Integer))
+        .with_for_update(skip_locked=True)
+        .subquery()
+    )
 
 
 @dataclass(frozen=True, slots=True)

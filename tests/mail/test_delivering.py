@@ -93,6 +93,34 @@ def test_mail_is_not_sent_before_its_time(database: Database, now: datetime) -> 
     assert run(database, Wire(), now - timedelta(minutes=1)).sent == 0
 
 
+def test_mail_whose_time_comes_later_is_not_read_past_to_find_what_is_due(database: Database, now: datetime) -> None:
+    prepare(database, now, 1)
+    later = {
+        "kind": "mail",
+        "purpose": "marketing",
+        "state": "ready",
+        "created_at": now,
+        "not_before": now + timedelta(days=1),
+    }
+    with database.write() as session:
+        session.execute(sa.insert(Message), [{**later, "priority": n % 10} for n in range(5_000)])
+        session.execute(sa.update(Message).where(Message.key.is_not(None)).values(priority=9))
+    if not database.is_sqlite:
+        with database.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("VACUUM ANALYZE messages"))
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(database.writer, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
+    with database.write() as session:
+        assert len(leasing.claim(session, now=now, limit=50, worker="w")) == 1
+        [claimed] = [each for each in asked if "lease_until" in each[0] and "UNION ALL" in each[0]]
+        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+        found = "\n".join(
+            str(row) for row in session.connection().connection.cursor().execute(explain + claimed[0], claimed[1])
+        )
+    sought = "priority=? AND not_before<?" if database.is_sqlite else "(not_before <="
+    assert found.count(sought) == 10, found
+
+
 def test_operational_mail_leaves_before_marketing(database: Database, now: datetime) -> None:
     prepare(database, now, 2)
     with database.write() as session:

@@ -35,7 +35,7 @@ def plans(database: Database, work: Any) -> list[str]:
     [
         (
             lambda s: leasing.claim(s, now=NOW, limit=5, worker="w"),
-            "ix_messages_due",
+            "ix_messages_due (priority=? AND not_before<?)",
         ),
         (
             lambda s: leasing.begin(s, [leasing.Begins(HELD, "a@example.com", {})], now=NOW, moment=NOW),
