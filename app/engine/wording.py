@@ -62,9 +62,13 @@ def keys(text: str) -> list[tuple[str, str]]:
 
 
 def filled(text: str, leads: sa.FromClause) -> sa.ColumnElement[str]:
-    """The text as SQL over the leads, its tags filled in."""
+    """The text as SQL over the leads, its tags filled in; one that was published before tags were read stands as it is."""
     whole: sa.ColumnElement[str] = sa.literal("", sa.Text())
-    for part in read(text):
+    try:
+        parts = read(text)
+    except ValueError:
+        return sa.literal(text, sa.Text())
+    for part in parts:
         whole = whole.concat(sa.literal(part, sa.Text()) if isinstance(part, str) else _value(part, leads))
     return whole
 

@@ -17,8 +17,18 @@ USER: sa.Table = User.__table__
 REP: sa.Table = Rep.__table__
 
 
-def notify(session: Session, source: sa.FromClause, *, text: str, to: str, at: datetime, by_mail: bool) -> int:
+def notify(
+    session: Session,
+    source: sa.FromClause,
+    *,
+    text: str | sa.ColumnElement[str],
+    to: str,
+    at: datetime,
+    by_mail: bool,
+) -> int:
     """One alert per lead of `source` and user meant by `to`: "owner", a user's address, or a team. How many.
+
+    The text may be told of each lead apart, as SQL over it.
 
     Where nobody is meant, or only somebody who has left, the administrators are told.
     """
@@ -34,7 +44,7 @@ def notify(session: Session, source: sa.FromClause, *, text: str, to: str, at: d
             source.c.lead_id,
             source.c.enrollment_id,
             source.c.visit,
-            sa.literal(text),
+            text if isinstance(text, sa.ColumnElement) else sa.literal(text),
             sa.literal(at, ALERT.c.at.type),
             sa.literal(by_mail),
         )

@@ -24,14 +24,16 @@ def create(
     session: Session,
     source: sa.FromClause,
     *,
-    title: str,
-    note: str,
+    title: str | sa.ColumnElement[str],
+    note: str | sa.ColumnElement[str],
     due_in: timedelta,
     owner: str,
     at: datetime,
     otherwise: str = "nobody",
 ) -> int:
     """One task for every lead of `source`, owned by the lead's owner or the user with that address. How many.
+
+    Title and note may be told of each lead apart, as SQL over it.
 
     Where there is no such user any more, it goes `otherwise` to the account's owner, else in turn ("account_owner"), in
     turn ("round_robin"), or to nobody.
@@ -49,8 +51,8 @@ def create(
             sa.func.coalesce(direct, turn).label("owner_id"),
             source.c.enrollment_id,
             source.c.visit,
-            sa.literal(title[:200]),
-            sa.literal(note),
+            sa.func.substr(title, 1, 200),
+            note if isinstance(note, sa.ColumnElement) else sa.literal(note),
             sa.literal(at + due_in, TASK.c.due_at.type),
             sa.literal(at, TASK.c.created_at.type),
         )

@@ -7,7 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from app import db
 from app.db import json_object
+from app.engine import wording
 from app.engine.batch import Batch, rows
 from app.engine.steptype import StepType
 from app.kinds import Settings, Widget
@@ -22,7 +24,11 @@ OTHERWISE = (
 
 
 class CreateTask(Settings):
-    title: Annotated[str, Field(min_length=1, max_length=200), Widget("What to do")]
+    title: Annotated[
+        str,
+        Field(min_length=1, max_length=200),
+        Widget("What to do", hint="Here and in the note: fields of the lead, such as {{ lead.first_name }}."),
+    ]
     note: Annotated[str, Field(max_length=2000), Widget("Note", "textarea")] = ""
     due_in_hours: Annotated[int, Field(ge=1, le=8760), Widget("Due in", "number", unit="hours")] = 24
     owner: Annotated[str, Widget("For", "user", hint="The lead's owner, or one person.")] = "lead_owner"
@@ -44,8 +50,8 @@ def run(batch: Batch, settings: CreateTask) -> None:
     tasking.create(
         batch.session,
         batch.here,
-        title=settings.title,
-        note=settings.note,
+        title=wording.filled(settings.title, db.table("leads")),
+        note=wording.filled(settings.note, db.table("leads")),
         due_in=due_in,
         owner=settings.owner,
         at=batch.now,
@@ -60,7 +66,9 @@ STEP = StepType(
     tone="pink",
     category="Actions",
     settings=CreateTask,
-    example={"title": "Call"},
+    example={"title": 'Call {{ lead.first_name | default("them") }}'},
     describe=describe,
+    fits=lambda s, known: wording.check("title", "What to do", s.title) + wording.check("note", "Note", s.note),
+    keys=lambda s: wording.keys(s.title) + wording.keys(s.note),
     run=run,
 )

@@ -7,9 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.db import Database
+from app.leads import updating
 from app.leads.models import Company, Lead
 from app.sales.models import Task
 from tests import factories
+from tests.conftest import NOW
 from tests.engine.steps.world import passing, user
 
 
@@ -61,3 +63,15 @@ def test_without_anybody_in_sales_the_task_waits_for_somebody(database: Database
         ids = factories.leads(session, 2)
     passing(database, task(), ids=ids)
     assert owners(database) == [None, None]
+
+
+def test_title_and_note_name_the_lead_and_an_older_text_stands_as_it_is(database: Database) -> None:
+    with database.write() as session:
+        user(session, "rosa", rep=True)
+        ids = factories.leads(session, 2)
+        updating.set_values(session, ids[1], {"first_name": ""}, at=NOW)
+    title = 'Call {{ lead.first_name | default("them") }}'
+    passing(database, {"kind": "create_task", "settings": {"title": title, "note": "{% old %}"}}, ids=ids)
+    with database.read() as session:
+        told = session.execute(sa.select(Task.title, Task.note).order_by(Task.lead_id)).all()
+    assert [tuple(row) for row in told] == [("Call Lead 1", "{% old %}"), ("Call them", "{% old %}")]
