@@ -11,9 +11,11 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
+from app import clock
 from app.campaigns import drafting, publishing
 from app.db import Database
-from app.engine.models import Campaign
+from app.engine.models import Campaign, Enrollment
+from app.engine.ticking import tick
 from tests import factories
 from tests.campaigns.conftest import drawn, furnish, step, whole
 
@@ -212,8 +214,6 @@ def test_publishing_pausing_and_resuming(sign_in: SignIn, campaign_id: int, sqli
 
 
 def test_leads_are_added_by_hand_and_explained(sign_in: SignIn, campaign_id: int, sqlite_database: Database) -> None:
-    from app.engine.ticking import tick
-
     with sqlite_database.write() as session:
         lead_id = factories.leads(session, 1, at=factories.NOW, topic="news")[0]
     client = sign_in("marketer")
@@ -222,13 +222,27 @@ def test_leads_are_added_by_hand_and_explained(sign_in: SignIn, campaign_id: int
         publishing.publish(session, campaign_id, user_id=None, at=factories.NOW)
     assert b"Nurture" in client.get(f"/leads/{lead_id}/campaigns/entry").data
     assert client.post(f"/leads/{lead_id}/campaigns/entry", data={"campaign": campaign_id}).status_code == 303
-    from app import clock
-
     tick(sqlite_database, clock.now())
 
     assert b"Lead 1" in client.get(f"/campaigns/{campaign_id}/steps/s2/leads?scope=here").data
     assert b"Nurture" in client.get(f"/leads/{lead_id}/campaigns").data
     assert b"Entered on request: added by" in client.get(f"/campaigns/{campaign_id}/leads/{lead_id}/why").data
+
+
+def test_ticked_leads_are_added_together(sign_in: SignIn, campaign_id: int, sqlite_database: Database) -> None:
+    with sqlite_database.write() as session:
+        ids = factories.leads(session, 3, at=factories.NOW, topic="news")
+        publishing.publish(session, campaign_id, user_id=None, at=factories.NOW)
+    client = sign_in("marketer")
+    assert "Add to campaign" in client.get("/leads").text
+    shown = client.get(f"/campaigns/entry?lead={ids[0]}&lead={ids[2]}").text
+    assert "Campaign for 2 leads" in shown and f'name="lead" value="{ids[2]}"' in shown
+    assert client.get("/campaigns/entry").status_code == 422
+    client.post("/campaigns/entry", data={"campaign": campaign_id, "lead": [ids[0], ids[2]]})
+    tick(sqlite_database, clock.now())
+    with sqlite_database.read() as session:
+        inside = sa.select(Enrollment.lead_id).order_by(Enrollment.lead_id)
+        assert list(session.scalars(inside)) == [ids[0], ids[2]]
 
 
 def test_a_campaign_can_be_taken_along_as_text(sign_in: SignIn, campaign_id: int) -> None:

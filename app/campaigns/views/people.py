@@ -119,7 +119,7 @@ def lead_entry(lead_id: int) -> str:
     lead = lead_of(lead_id)
     name = queries.called(lead.first_name, lead.last_name, lead.email)
     return render_template(
-        "campaigns/_lead_entry.html", lead=lead, name=name, campaigns=queries.open_by_hand(session())
+        "campaigns/_lead_entry.html", lead=lead, ids=[], name=name, campaigns=queries.open_by_hand(session())
     )
 
 
@@ -131,10 +131,33 @@ def enter_lead(lead_id: int) -> Response:
     return _enter(campaign_id, [lead_of(lead_id).id])
 
 
+@blueprint.get("/campaigns/entry")
+def leads_entry() -> str:
+    """The same dialog for the leads ticked in their list."""
+    ids = _ticked(request.args)
+    if not ids:
+        raise Refused("Tick the leads to add first.")
+    name = "1 lead" if len(ids) == 1 else f"{len(ids)} leads"
+    campaigns = queries.open_by_hand(session())
+    return render_template("campaigns/_lead_entry.html", lead=None, ids=ids, name=name, campaigns=campaigns)
+
+
+@blueprint.post("/campaigns/entry")
+def enter_leads() -> Response:
+    campaign_id = request.form.get("campaign", type=int)
+    if campaign_id is None:
+        raise Refused("Choose the campaign.")
+    return _enter(campaign_id, _ticked(request.form))
+
+
+def _ticked(given: Any) -> list[int]:
+    return [int(each) for each in given.getlist("lead") if each.isdecimal() and len(each) < 16][:1000]
+
+
 @blueprint.post("/campaigns/<int:campaign_id>/leads")
 def enter(campaign_id: int) -> Response:
     """Add leads by hand, by their ids."""
-    return _enter(campaign_id, [int(given) for given in request.form.getlist("lead") if given.isdigit()])
+    return _enter(campaign_id, _ticked(request.form))
 
 
 def _enter(campaign_id: int, lead_ids: list[int]) -> Response:
