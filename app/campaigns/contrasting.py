@@ -89,6 +89,14 @@ class Contrast:
     alike_count: int
     unknown: list[str]
 
+    @property
+    def by_sentence(self) -> list[tuple[str, list[Parted]]]:
+        """Those of whom the same is said, together; the most first."""
+        found: dict[str, list[Parted]] = defaultdict(list)
+        for each in self.parted:
+            found[each.sentence].append(each)
+        return sorted(found.items(), key=lambda item: -len(item[1]))
+
 
 def contrast(session: Session, shadow: Shadow) -> Contrast:
     """The two beside each other, from the start of the shadow until it ran last."""
