@@ -108,6 +108,10 @@ class Batch:
         """The leads here, as rows."""
         return sa.select(*_SEEN).where(self.at_step).subquery("here")
 
+    def count(self) -> int:
+        """How many are here."""
+        return self.session.scalar(sa.select(sa.func.count()).where(self.at_step)) or 0
+
     @property
     def leads(self) -> sa.Table:
         """The table that `looked` takes its values from."""

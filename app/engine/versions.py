@@ -85,25 +85,24 @@ def _published(session: Session, row: sa.Row[Any]) -> Published:
 
 
 def _rows(session: Session, condition: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
-    first = sa.select(Version.campaign_id, sa.func.min(Version.published_at).label("since")).group_by(
-        Version.campaign_id
+    return session.execute(_ROWS.where(condition)).all()
+
+
+_first = sa.alias(Version.__table__)
+_since = sa.select(sa.func.min(_first.c.published_at)).where(_first.c.campaign_id == Version.campaign_id)
+_ROWS = (
+    sa.select(
+        Version.id,
+        Version.campaign_id,
+        Campaign.key,
+        Campaign.version_id,
+        Campaign.pauses,
+        Version.published_at,
+        _since.scalar_subquery().label("since"),
     )
-    first_of = first.subquery()
-    return session.execute(
-        sa.select(
-            Version.id,
-            Version.campaign_id,
-            Campaign.key,
-            Campaign.version_id,
-            Campaign.pauses,
-            Version.published_at,
-            first_of.c.since,
-        )
-        .join(Campaign, Campaign.id == Version.campaign_id)
-        .join(first_of, first_of.c.campaign_id == Version.campaign_id)
-        .where(condition)
-        .order_by(Version.campaign_id, Version.number)
-    ).all()
+    .join(Campaign, Campaign.id == Version.campaign_id)
+    .order_by(Version.campaign_id, Version.number)
+)
 
 
 def _flow(session: Session, row: sa.Row[Any]) -> Flow:

@@ -46,11 +46,11 @@ class Terms:
 
 def queue_for(
     session: Session, source: sa.FromClause, *, mail_key: str, at: datetime, terms: Terms | None = None
-) -> None:
+) -> int:
     """Owe the mail to every visit of `source` (lead_id, enrollment_id, visit, campaign_id, step), each once for ever.
 
     The state of each message is ready, held until its hour or its slot, or not_sent with the reason; a visit that has its
-    message keeps it as it is.
+    message keeps it as it is. Answers how many have just got one that is not refused (or fewer, if others refuse meanwhile).
     """
     terms = terms or Terms()
     mail, is_limited = _find(session, mail_key)
@@ -74,7 +74,10 @@ def queue_for(
         values |= room.outcome(owed, at, terms)
     picked = sa.select(*(value.label(name) for name, value in values.items())).where(sa.true())
     insert = _insert(session).from_select(list(values), picked, include_defaults=False)
-    session.execute(insert.on_conflict_do_nothing(index_elements=["enrollment_id", "visit"]))
+    last = session.scalar(sa.select(sa.func.max(MESSAGES.c.id))) or 0
+    made = session.execute(insert.on_conflict_do_nothing(index_elements=["enrollment_id", "visit"]))
+    refused = sa.select(sa.func.count()).where(MESSAGES.c.id > last, MESSAGES.c.state == "not_sent")
+    return int(made.rowcount) - (session.scalar(refused) or 0)  # type: ignore[attr-defined]
 
 
 def queue_one(

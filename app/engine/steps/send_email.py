@@ -53,7 +53,13 @@ def run(batch: Batch, settings: SendEmail) -> None:
         again=settings.again,
         any_hour=spec.quiet_hours == "ignore",
     )
-    queueing.queue_for(batch.session, batch.here, mail_key=settings.mail, at=batch.now, terms=terms)
+    owed = queueing.queue_for(batch.session, batch.here, mail_key=settings.mail, at=batch.now, terms=terms)
+    if owed < batch.count():
+        _leave_not_sent(batch)
+    batch.leave()
+
+
+def _leave_not_sent(batch: Batch) -> None:
     of_visit = sa.and_(Message.enrollment_id == rows.c.enrollment_id, Message.visit == rows.c.visit)
     not_sent = sa.select(Message.enrollment_id).where(of_visit, Message.state == "not_sent").correlate(rows)
     seen = db.json_object("reason", Message.reason)
@@ -61,7 +67,6 @@ def run(batch: Batch, settings: SendEmail) -> None:
         sa.select(db.json_object("note", "not sent", "seen", seen)).where(of_visit).correlate(rows).scalar_subquery()
     )
     batch.leave("not_sent", where=not_sent.exists(), why=reason)
-    batch.leave()
 
 
 STEP = StepType(
