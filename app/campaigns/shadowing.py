@@ -29,6 +29,7 @@ from app.tracking.models import Event
 
 LONGEST = timedelta(days=30)
 _MOST_ROUNDS = 50  # of what follows from what at one instant
+_GONE = sa.or_(Lead.merged_into_id.is_not(None), Lead.erased_at.is_not(None))
 
 log = logging.getLogger("trellis.shadow")
 
@@ -201,15 +202,17 @@ def _keep(session: Session, shadow: Shadow, followed: Followed, ran: Ran | None,
         return False
     if ran is not None:
         _write(session, shadow, followed.leads, ran.differences)
+    if followed.is_all:
+        lost = sa.select(Lead.id).where(Lead.id == ShadowRow.lead_id, _GONE).correlate(ShadowRow)
+        session.execute(sa.delete(ShadowRow).where(ShadowRow.campaign_id == shadow.campaign_id, lost.exists()))
     return True
 
 
 def _write(session: Session, shadow: Shadow, leads: Sequence[int], differences: list[Difference]) -> None:
-    """In place of what stood there; of a lead erased or merged meanwhile nothing stays."""
+    """In place of what stood there; of a lead that is gone since it was read nothing is kept."""
     session.execute(sa.delete(ShadowRow).where(_concerned(shadow, leads)))
     named = {each.lead_id for each in differences if each.lead_id}
-    gone = sa.or_(Lead.merged_into_id.is_not(None), Lead.erased_at.is_not(None))
-    lost = set(session.scalars(sa.select(Lead.id).where(Lead.id.in_(following.some(named)), gone)))
+    lost = set(session.scalars(sa.select(Lead.id).where(Lead.id.in_(following.some(named)), _GONE)))
     rows = [asdict(each) | {"campaign_id": shadow.campaign_id} for each in differences if each.lead_id not in lost]
     if rows:
         session.execute(sa.insert(ShadowRow), rows)

@@ -23,7 +23,7 @@ from app.campaigns.shadowing import CannotShadow
 from app.db import Base, Database
 from app.engine import ticking
 from app.engine.models import Campaign
-from app.leads import erasing, tagging
+from app.leads import erasing, merging, tagging
 from app.mail import delivering, links, reacting
 from app.mail.models import MailVersion
 from app.outbox import Message
@@ -86,7 +86,7 @@ def prepared(session: Session, flow: dict[str, Any] | None = None, leads: int = 
     return made, ids
 
 
-def pass_on(database: Database, campaign_id: int, until: datetime, *, since: datetime = NOW, hours: int = 6) -> None:
+def pass_on(database: Database, campaign_id: int, until: datetime, *, since: datetime = NOW, hours: int = 12) -> None:
     """Live and shadow go on side by side."""
     at = since
     while at <= until:
@@ -140,7 +140,7 @@ def test_real_leads_go_through_the_shadow_and_nothing_else_changes(database: Dat
         before = contents(database)
         assert shadowing.advance(database, campaign_id, at, base_url=BASE)
         assert contents(database) == before
-        at += timedelta(hours=6)
+        at += timedelta(hours=12)
     found = paths(database)
     assert found.keys() == set(ids[:2])
     assert [step for step, _ in found[ids[0]]] == ["s1", "s2", "s4", *(f"s{n}" for n in range(6, 15)), "s3"]
@@ -365,6 +365,18 @@ def test_an_erased_lead_is_in_no_shadow_any_more(database: Database, monkeypatch
     assert shadowing.advance(database, campaign_id, NOW + DAY, base_url=BASE)
     with database.read() as session:
         assert set(session.scalars(sa.select(ShadowRow.lead_id).distinct())) - {None} == set(ids[1:])
+
+
+def test_a_lead_that_was_merged_leaves_the_shadow(database: Database) -> None:
+    campaign_id, ids = started(database)
+    ask(database, campaign_id, ids)
+    pass_on(database, campaign_id, NOW)
+    with database.write() as session:
+        merging.merge(session, ids[0], ids[1], user_id=None, at=NOW + MINUTE)
+    pass_on(database, campaign_id, NOW + DAY, since=NOW + 2 * MINUTE)
+    with database.read() as session:
+        assert set(session.scalars(sa.select(ShadowRow.lead_id).distinct())) - {None} == {ids[0], ids[2]}
+        assert session.get_one(Shadow, campaign_id).trouble is None
 
 
 def test_it_is_over_with_its_campaign_or_after_a_month(database: Database) -> None:
