@@ -257,6 +257,8 @@ def run(
             if trouble is not None and figures.restarts < most_trouble and chance.random() < 0.5:
                 trouble()
                 figures.restarts += 1
+        else:
+            raise TimeoutError(f"Not everybody came through in {limit:.0f} seconds.")
         workers.wake(now=True)
     _judge(database, log, figures)
     figures.seconds = round(time.monotonic() - begun, 1)
@@ -378,6 +380,7 @@ def main() -> None:
                     seed=given.seed,
                     crowd=crowd,
                     pause=pause,
+                    limit=6 * 3600,
                 )
                 database.dispose()
             print(figures.line(name), flush=True)
