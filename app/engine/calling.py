@@ -71,7 +71,8 @@ class _Pass:
 
     def batch(self, limit: int) -> int:
         with self.database.read() as session:  # most passes find nothing, and need not keep others from writing
-            if session.scalar(sa.select(CALLS.c.id).where(_is_due(self.now)).limit(1)) is None:
+            gone_or_free = sa.or_(~_stands_there(), _may_go())
+            if session.scalar(sa.select(CALLS.c.id).where(_is_due(self.now), gone_or_free).limit(1)) is None:
                 return 0
         with self.database.write() as session:
             self.report.cancelled += _cancel(session, self.now)
@@ -168,6 +169,13 @@ def _stands_there() -> sa.Exists:
     return sa.exists().where(here, Enrollment.state == "active").correlate(CALLS)
 
 
+def _may_go() -> sa.ColumnElement[bool]:
+    """Neither its campaign nor its lead is paused."""
+    runs = sa.exists().where(Campaign.id == CALLS.c.campaign_id, Campaign.state == "live").correlate(CALLS)
+    held = sa.exists().where(Enrollment.id == CALLS.c.enrollment_id, Enrollment.paused_at.is_not(None)).correlate(CALLS)
+    return sa.and_(runs, ~held)
+
+
 def _cancel(session: Session, now: datetime) -> int:
     """Calls of leads that have left are not made any more."""
     gone = sa.update(CALLS).where(_is_due(now), ~_stands_there())
@@ -176,11 +184,9 @@ def _cancel(session: Session, now: datetime) -> int:
 
 
 def _claim(session: Session, *, now: datetime, limit: int, worker: str) -> Sequence[sa.Row[Any]]:
-    runs = sa.exists().where(Campaign.id == CALLS.c.campaign_id, Campaign.state == "live").correlate(CALLS)
-    held = sa.exists().where(Enrollment.id == CALLS.c.enrollment_id, Enrollment.paused_at.is_not(None)).correlate(CALLS)
     due = (
         sa.select(CALLS.c.id)
-        .where(_is_due(now), runs, ~held)
+        .where(_is_due(now), _may_go())
         .order_by(CALLS.c.not_before, CALLS.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)

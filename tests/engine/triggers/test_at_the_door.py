@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from app import clock
 from app.db import Database
-from app.engine import entering, explaining, versions
-from app.engine.models import Campaign, Decision, Enrollment, Version, Waiting
+from app.engine import entering, explaining, timing, versions
+from app.engine.models import Campaign, Decision, Enrollment, TriggerState, Version, Waiting
 from app.engine.ticking import tick
 from app.leads import erasing, merging, updating
 from app.leads.models import Lead
@@ -114,6 +114,30 @@ def test_who_waits_is_asked_again_when_its_turn_comes_and_leaves_its_place_to_th
     tick(database, NOW + 2 * DAY)
     assert waiting(database) == []
     assert within(database) == [ids[0], ids[4]]
+
+
+def test_a_tick_does_not_read_through_those_who_wait(database: Database) -> None:
+    house(database, flow("custom_event", {"event": "order"}, most_per_day=1), 2_000)
+    with database.write() as session:
+        campaign_id = session.scalars(sa.select(Campaign.id)).one()
+        session.add(TriggerState(campaign_id=campaign_id, trigger="t1"))
+        session.flush()
+        at_it = {"campaign_id": campaign_id, "trigger": "t1", "occasion": "o", "at": NOW}
+        session.execute(
+            sa.insert(Waiting), [{**at_it, "lead_id": lead} for lead in session.scalars(sa.select(Lead.id))]
+        )
+    if not database.is_sqlite:
+        with database.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("VACUUM ANALYZE waiting"))
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(database.writer, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
+    with database.write() as session:
+        assert timing._queues(session) == {(campaign_id, "t1")}
+        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+        found = session.connection().connection.cursor().execute(explain + asked[-1][0], asked[-1][1])
+        plan = " ".join(map(str, found.fetchall()))
+    assert "uq_waiting" in plan or "sqlite_autoindex_waiting" in plan, plan
+    assert "SCAN waiting" not in plan and "Seq Scan on waiting" not in plan, plan
 
 
 def test_those_who_match_already_wait_too(database: Database) -> None:
