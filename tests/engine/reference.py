@@ -1,8 +1,8 @@
 """What a flow means, one lead at a time, in plain Python, written from the rules alone and held against the engine.
 
 It shares no code with the engine and knows no database: a world of leads, their events and campaigns (the stored flows),
-and `tick`, which takes each lead through all that is due at one instant. Where it is slow it is plain. Numbers in brackets
-are rules of SEMANTICS.
+what marketers do with them, and `tick`, which takes each lead through all that is due at one instant. Where it is slow it is
+plain. Numbers in brackets are rules of SEMANTICS.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import calendar
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,13 +31,60 @@ class Event:
     is_new: bool = True
 
 
-@dataclass
+@dataclass(eq=False)
 class Mail:
     visit: int
     mail: str
     topic: str | None
     state: str
     reason: str | None
+    at: datetime
+    campaign: Campaign
+    number: int
+    priority: int = 5
+    waits: bool = True  # for a slot, if there is none
+    max_age: timedelta = timedelta(days=3)
+    sent_at: datetime | None = None
+
+    @property
+    def stale_at(self) -> datetime:
+        return self.at + self.max_age + _union(self.campaign.pauses, self.at)
+
+
+@dataclass(frozen=True)
+class Cap:
+    """At most so many mails in so many days, or in each day of the calendar (20)."""
+
+    most: int
+    days: int | None
+    topic: str | None
+
+
+@dataclass(eq=False)
+class Version:
+    """A published flow (23)."""
+
+    flow: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.steps = {step["id"]: step for step in self.flow["steps"]}
+        self.goals = [step for step in self.flow["steps"] if step["kind"] == "goal"]
+        self.zone = self.flow.get("zone") or "UTC"
+        self.ends_at_goal = self.flow.get("audience_mode") in ("exit_on_goal", "either")  # (11)
+        parted = (self.flow.get("re_entry") or {}).get("mode") == "per_key"
+        self.keys = {t["key"] for t in self.flow["triggers"] if parted and t.get("key")}
+
+    @property
+    def exits(self) -> list[tuple[dict[str, Any], str]]:
+        found = [(leave["rule"], leave["reason"]) for leave in self.flow.get("exits") or []]
+        if self.flow.get("audience") and self.flow.get("audience_mode", "stay") in ("exit", "either"):
+            found.append(({"none": [self.flow["audience"]]}, "left the audience"))
+        return found
+
+    @property
+    def rules(self) -> list[dict[str, Any]]:
+        """What holds for everybody inside."""
+        return [rule for rule, _ in self.exits] + [goal["settings"]["rule"] for goal in self.goals]
 
 
 @dataclass(eq=False)
@@ -45,6 +92,7 @@ class Passage:
     """One enrollment: where it stands, the journal of the visits it left, and the mail it owes."""
 
     campaign: Campaign
+    version: Version
     entered_at: datetime
     step: str
     arrived_at: datetime
@@ -53,6 +101,10 @@ class Passage:
     reason: str | None = None
     finished_at: datetime | None = None
     steps_in_tick: int = 0
+    key: str = ""  # an order, a deal: what it is about (13)
+    paused_at: datetime | None = None  # by hand (26)
+    pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
+    call: str | None = None  # what came of the webhook call it waits for: open, answered, failed
     is_inherited: bool = False  # it was a record's that is a part of this lead now (27)
     decisions: list[tuple[int, str, str, datetime, datetime]] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
@@ -60,6 +112,11 @@ class Passage:
     @property
     def is_active(self) -> bool:
         return self.state == "active"
+
+    @property
+    def stood_still(self) -> timedelta:
+        """How long its clock has stood still since it arrived: by pauses of the campaign, or its own (25, 26)."""
+        return _union(self.campaign.pauses + self.pauses, self.arrived_at)
 
 
 @dataclass(eq=False)
@@ -82,27 +139,32 @@ class Lead:
 @dataclass(eq=False)
 class Campaign:
     key: str
-    flow: dict[str, Any]
+    version: Version  # that new leads enter
     since: datetime
     paused_at: datetime | None = None
     pauses: list[tuple[datetime, datetime]] = field(default_factory=list)
     missed: dict[int, list[Event]] = field(default_factory=dict)  # lead -> what happened while it paused
+    entered: list[tuple[str, date]] = field(default_factory=list)  # trigger and day, where there is a limit
+    doors: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # trigger -> who waits for another day's room
+    last: Publication | None = None  # if it can be undone
 
-    def __post_init__(self) -> None:
-        self.steps = {step["id"]: step for step in self.flow["steps"]}
-        self.goals = [step for step in self.flow["steps"] if step["kind"] == "goal"]
-        self.zone = self.flow.get("zone") or "UTC"
 
-    def stood_still(self, since: datetime) -> timedelta:
-        """How long the clock has stood still since an instant (25)."""
-        return sum((to - max(frm, since) for frm, to in self.pauses if to > since), timedelta())
+@dataclass(eq=False)
+class Publication:
+    """Whom it moved, each as it was before, and the visit it was at then (23)."""
+
+    at: datetime
+    before: Version
+    moved: list[tuple[Passage, Passage, int]] = field(default_factory=list)
 
 
 class World:
     """Leads, campaigns and mails, and what the marketers and the leads do with them; `tick` moves everybody."""
 
-    def __init__(self, mails: dict[str, str | None], points: dict[str, int] | None) -> None:
+    def __init__(self, mails: dict[str, str | None], points: dict[str, int] | None, caps: tuple[Cap, ...] = ()) -> None:
         self.mails = mails  # key -> topic
+        self.caps = caps
+        self.owed = 0  # mails so far
         self.points = points  # path -> interest points for looking at it; None: nobody has points
         self.leads: dict[int, Lead] = {}
         self.campaigns: list[Campaign] = []
@@ -172,9 +234,10 @@ class World:
             lead.passages += other.passages
             other.passages = []
         lead.joined = []
-        for campaign in self.campaigns:
-            living = [p for p in lead.passages if p.campaign is campaign and p.is_active]
-            for passage in sorted(living, key=lambda p: (-p.visit, p.entered_at))[1:]:
+        living = [passage for passage in lead.passages if passage.is_active]
+        for about in {(passage.campaign.key, passage.key) for passage in living}:
+            rivals = [passage for passage in living if (passage.campaign.key, passage.key) == about]
+            for passage in sorted(rivals, key=lambda p: (-p.visit, p.entered_at))[1:]:
                 self._end(passage, "merged", "merged", now)
 
     def request(self, lead: int, campaign: str, at: datetime, **props: Any) -> None:
@@ -189,13 +252,22 @@ class World:
             campaign.paused_at = None
 
     def post(self, at: datetime) -> None:
-        """All mail that is ready leaves the house."""
+        """What is owed leaves the house, the best priority first, if it still may (19) and its lead has a slot (20)."""
         for lead in self.leads.values():
-            for passage in lead.passages:
-                for mail in passage.mails:
-                    if mail.state == "ready" and passage.campaign.paused_at is None:
-                        mail.state = "sent"
-                        self.does(lead.id, "email_sent", mail.mail, at, "unknown")
+            owed = [mail for passage in lead.passages for mail in passage.mails if mail.state in UNSENT]
+            for mail in sorted(owed, key=lambda mail: (mail.priority, mail.number)):
+                if mail.campaign.paused_at is not None:
+                    continue
+                mail.state = "ready"
+                if mail.stale_at <= at:
+                    mail.state, mail.reason = "not_sent", "stale"
+                elif self._is_full(lead, mail, at):
+                    mail.state, mail.reason = ("held" if mail.waits else "not_sent"), "frequency_cap"
+                elif reason := self._refusal(lead, mail.topic):
+                    mail.state, mail.reason = "not_sent", reason
+                else:
+                    mail.state, mail.reason, mail.sent_at = "sent", None, at
+                    self.does(lead.id, "email_sent", mail.mail, at, "unknown")
 
     @property
     def topics(self) -> list[str]:
@@ -204,12 +276,19 @@ class World:
     # ------------------------------------------------------------------ one tick has one now (8)
 
     def tick(self, now: datetime) -> None:
-        for lead in self.leads.values():
+        self._admit(now)
+        for lead in sorted(self.leads.values(), key=self._first_asked):
             if lead.merged_into is None:
                 for passage in lead.passages:
                     passage.steps_in_tick = 0
                 while self._observe(lead, now) | self._move(lead, now):
                     pass
+
+    def _first_asked(self, lead: Lead) -> tuple[bool, datetime, int]:
+        """Where a door has a limit, the first to ask is the first to come in: those who asked during a pause, then by time."""
+        missed = [e.at for c in self.campaigns for e in c.missed.get(lead.id, []) if e.kind == "campaign_requested"]
+        asked = [e.at for e in lead.events if e.is_new and e.kind == "campaign_requested"]
+        return (not missed, min(missed or asked, default=datetime.max.replace(tzinfo=UTC)), lead.id)
 
     def _observe(self, lead: Lead, now: datetime) -> bool:
         """Learn what happened by now: who comes in, and who must leave or is at a goal, wherever it stands (10, 12)."""
@@ -236,11 +315,16 @@ class World:
         return moved or bool(fresh)
 
     def _look(self, lead: Lead, campaign: Campaign, fresh: list[Event], now: datetime) -> bool:
-        for trigger in campaign.flow["triggers"]:
+        for trigger in campaign.version.flow["triggers"]:
             causes = [event for event in fresh if event.agent != "machine" and event.at >= campaign.since]
             causes = [event for event in causes if self._triggers(trigger, campaign, event)]
-            if causes and self._may_enter(lead, campaign, now):
-                self.enter(lead, campaign, min(event.at for event in causes))
+            keyed = trigger.get("key") if campaign.version.keys else None
+            for key in sorted({str(event.props.get(keyed, "")) for event in causes}):
+                first = min(event.at for event in causes if str(event.props.get(keyed, "")) == key)
+                if self._may_enter(lead, campaign, trigger, key, now) and self._has_room(
+                    lead, campaign, trigger, key, now
+                ):
+                    self.enter(lead, campaign, first, key)
         moved = False
         for passage in lead.passages:
             if passage.campaign is campaign and passage.is_active:
@@ -261,39 +345,180 @@ class World:
                 return crossed and event.props["from"] < settings["points"] <= event.props["to"]
         raise AssertionError(trigger)
 
-    def _may_enter(self, lead: Lead, campaign: Campaign, now: datetime) -> bool:
+    def _may_enter(self, lead: Lead, campaign: Campaign, trigger: dict[str, Any], key: str, now: datetime) -> bool:
         """The audience, and the re-entry rule (13); who left in this very tick cannot come again in it."""
-        again = {"mode": "never", "days": 30} | (campaign.flow.get("re_entry") or {})
+        again = {"mode": "never", "days": 30} | (campaign.version.flow.get("re_entry") or {})
         before = [passage for passage in lead.passages if passage.campaign is campaign]
+        if again["mode"] == "per_key":
+            before = [passage for passage in before if passage.key == key]
         if any(passage.is_active for passage in before) or (before and again["mode"] == "never"):
             return False
         ends = [passage.finished_at for passage in before if passage.finished_at]
-        if again["mode"] == "after_exit" and any(end >= now for end in ends):
+        if again["mode"] in ("after_exit", "per_key") and any(end >= now for end in ends):
             return False
         if again["mode"] == "after_days" and any(end > now - timedelta(days=again["days"]) for end in ends):
             return False
-        return self._holds(campaign.flow.get("audience"), lead, None, now)
+        rules = (campaign.version.flow.get("audience"), trigger.get("filter"))
+        return all(self._holds(rule, lead, None, now) for rule in rules)
 
-    def enter(self, lead: Lead, campaign: Campaign, at: datetime) -> None:
+    def _room(self, campaign: Campaign, trigger: dict[str, Any], now: datetime) -> int | None:
+        """How many more its daily limit lets in today; None: any number."""
+        today = now.astimezone(ZoneInfo(campaign.version.zone)).date()
+        entered = sum(id_ == trigger["id"] and day == today for id_, day in campaign.entered)
+        return None if trigger.get("most_per_day") is None else max(trigger["most_per_day"] - entered, 0)
+
+    def _has_room(self, lead: Lead, campaign: Campaign, trigger: dict[str, Any], key: str, now: datetime) -> bool:
+        """Beyond the daily limit of the trigger one waits at its door, once."""
+        room, door = self._room(campaign, trigger, now), campaign.doors.setdefault(trigger["id"], [])
+        if room:
+            campaign.entered.append((trigger["id"], now.astimezone(ZoneInfo(campaign.version.zone)).date()))
+        elif room == 0 and (lead.id, key) not in door:
+            door.append((lead.id, key))
+        return room != 0
+
+    def _admit(self, now: datetime) -> None:
+        """Who waited at a door comes in with a new day, the first of the queue first, if all else still holds."""
+        for campaign in self.campaigns:
+            triggers = {trigger["id"]: trigger for trigger in campaign.version.flow["triggers"]}
+            for id_, door in campaign.doors.items() if campaign.paused_at is None else ():
+                for waiting in list(door):
+                    lead, key = self.living(waiting[0]), waiting[1]
+                    if id_ in triggers and self._room(campaign, triggers[id_], now) == 0:
+                        break
+                    door.remove(waiting)  # who does not match any more leaves the place to the next
+                    if id_ in triggers and self._may_enter(lead, campaign, triggers[id_], key, now):
+                        self._has_room(lead, campaign, triggers[id_], key, now)
+                        self.enter(lead, campaign, now, key)
+
+    def enter(self, lead: Lead, campaign: Campaign, at: datetime, key: str = "") -> None:
         """The entry instant is the trigger event's own time (8)."""
-        if campaign.flow.get("start"):
-            lead.passages.append(Passage(campaign, at, campaign.flow["start"], at))
-            self.does(lead.id, "campaign_entered", campaign.key, at, "unknown")
+        start = campaign.version.flow["start"]
+        lead.passages.append(Passage(campaign, campaign.version, at, start, at, key=key))
+        self.does(lead.id, "campaign_entered", campaign.key, at, "unknown")
 
-    def publish(self, campaign: Campaign) -> None:
+    def publish(self, campaign: Campaign, at: datetime) -> None:
         """Those who match already come in where the trigger says so (12)."""
-        self.campaigns.append(campaign)
-        for trigger in campaign.flow["triggers"]:
+        if campaign not in self.campaigns:
+            self.campaigns.append(campaign)
+        for trigger in campaign.version.flow["triggers"]:
             for lead in self.leads.values():
-                matches = trigger.get("already") and self._matches_already(lead, trigger, campaign)
-                if matches and self._may_enter(lead, campaign, campaign.since):
-                    self.enter(lead, campaign, campaign.since)
+                matches = trigger.get("already") and self._matches_already(lead, trigger, campaign, at)
+                matches = matches and lead.merged_into is None and self._may_enter(lead, campaign, trigger, "", at)
+                if matches and self._has_room(lead, campaign, trigger, "", at):
+                    self.enter(lead, campaign, at)
 
-    def _matches_already(self, lead: Lead, trigger: dict[str, Any], campaign: Campaign) -> bool:
+    def _matches_already(self, lead: Lead, trigger: dict[str, Any], campaign: Campaign, at: datetime) -> bool:
         if trigger["kind"] == "score_reached":
-            return lead.score >= trigger["settings"]["points"]
-        known = [event for event in lead.events if event.agent != "machine" and event.at <= campaign.since]
+            return lead.score >= int(trigger["settings"]["points"])
+        known = [event for event in lead.events if event.agent != "machine" and event.at <= at]
         return trigger["kind"] != "by_hand" and any(self._triggers(trigger, campaign, event) for event in known)
+
+    # ------------------------------------------------------------------ changes under way (23)
+
+    def edit(self, campaign: Campaign, flow: dict[str, Any], choices: dict[str, str] | None, at: datetime) -> None:
+        """Publish a flow again; with choices (of the steps that are gone) whoever is inside comes along."""
+        self.resume(campaign, at)
+        before, is_new = campaign.version, campaign.version.flow != flow
+        if is_new:
+            campaign.version = Version(flow)
+        campaign.last = Publication(at, before)
+        inside = [p for p in self.passages(campaign) if p.is_active and p.version is not campaign.version]
+        known = [rule for version in {p.version for p in inside} for rule in version.rules]
+        for passage in inside if choices is not None else ():
+            self._bring(passage, campaign, choices or {}, at)
+        come = [(lead, p) for lead in self.leads.values() for p in lead.passages if p.is_active and p in inside]
+        if choices is not None and any(rule not in known for rule in campaign.version.rules):
+            for lead, passage in come:  # what is new holds at once
+                if passage.version is campaign.version:
+                    self._watch(lead, passage, [], at)
+        if is_new:
+            self.publish(campaign, at)
+
+    def _bring(self, passage: Passage, campaign: Campaign, choices: dict[str, str], at: datetime) -> None:
+        """The step it stands at is there still, or it is lost: then it goes on after it, or as was chosen."""
+        was = replace(passage, decisions=list(passage.decisions), mails=[replace(mail) for mail in passage.mails])
+        choice = None
+        if not self.is_kept(passage.version, campaign.version, passage.step):
+            choice = choices.get(passage.step) or self._successor(passage.version, campaign.version, passage.step)
+        if choice == "stay":
+            return
+        assert campaign.last is not None
+        campaign.last.moved.append((passage, was, passage.visit + (choice not in (None, "exit"))))
+        if choice == "exit":
+            self._end(passage, "exited", "its step was removed", at, withdraws=False)
+            return
+        passage.version = campaign.version
+        if choice is not None:
+            self._leave(passage, "moved", at)
+            self._arrive(passage, choice, at)
+
+    def is_kept(self, old: Version, new: Version, step: str) -> bool:
+        return step in new.steps and new.steps[step]["kind"] == old.steps[step]["kind"]
+
+    def _successor(self, old: Version, new: Version, step: str) -> str:
+        """The nearest step after it that is there still; without one it finishes where it is."""
+        seen = [step]
+        for one in seen:
+            for target in old.steps[one]["next"].values():
+                if self.is_kept(old, new, target):
+                    return str(target)
+                seen += [target] if target not in seen else []
+        return "stay"
+
+    def undo(self, campaign: Campaign) -> bool:
+        """All is again as it was before the last publication; not once somebody it moved has gone on."""
+        last = campaign.last
+        over = ("completed", "converted", "failed")
+        if last is None or any(p.visit > visit or p.state in over for p, _, visit in last.moved):
+            return False
+        for passage, was, _ in last.moved:
+            rivals = [p for p in self._siblings(passage) if p is not passage and p.is_active and p.key == passage.key]
+            is_taken_out = passage.state == "exited" and passage.finished_at == last.at
+            if passage.is_active or (is_taken_out and not rivals):
+                for mail, before in zip(passage.mails, was.mails, strict=True):
+                    if is_taken_out and mail.state == "cancelled":
+                        mail.state, mail.reason = before.state, before.reason
+                for name in ("version", "step", "visit", "arrived_at", "state", "reason", "finished_at", "decisions"):
+                    setattr(passage, name, getattr(was, name))
+        campaign.version, campaign.last = last.before, None
+        return True
+
+    def passages(self, campaign: Campaign) -> list[Passage]:
+        return [p for lead in self.leads.values() for p in lead.passages if p.campaign is campaign]
+
+    def _siblings(self, passage: Passage) -> list[Passage]:
+        owner = next(lead for lead in self.leads.values() if passage in lead.passages)
+        return [other for other in owner.passages if other.campaign is passage.campaign]
+
+    # ------------------------------------------------------------------ one lead, by hand (26)
+
+    def inside(self, lead: int, campaign: Campaign) -> list[Passage]:
+        return [p for p in self.living(lead).passages if p.campaign is campaign and p.is_active]
+
+    def pause_lead(self, lead: int, campaign: Campaign, at: datetime) -> None:
+        for passage in self.inside(lead, campaign):
+            passage.paused_at = passage.paused_at or at
+
+    def resume_lead(self, lead: int, campaign: Campaign, at: datetime) -> None:
+        for passage in self.inside(lead, campaign):
+            if passage.paused_at is not None:
+                passage.pauses.append((passage.paused_at, at))
+                passage.paused_at = None
+
+    def move(self, lead: int, campaign: Campaign, step: str, at: datetime) -> None:
+        for passage in self.inside(lead, campaign):
+            self._leave(passage, "moved", at)
+            self._arrive(passage, step, at)
+
+    def remove(self, lead: int, campaign: Campaign, at: datetime) -> None:
+        for passage in self.inside(lead, campaign):
+            self._end(passage, "exited", "taken out by hand", at)
+
+    def call(self, at: datetime, is_answered: bool) -> None:
+        """The calls that are owed are made (16, 17)."""
+        for passage in (p for lead in self.leads.values() for p in lead.passages):
+            if passage.call == "open" and passage.paused_at is None and passage.campaign.paused_at is None:
+                passage.call = "answered" if is_answered else "failed"
 
     # ------------------------------------------------------------------ goals and exits hold continuously (10, 11, 22)
 
@@ -301,10 +526,15 @@ class World:
         if self._must_leave(lead, passage, fresh, now):
             return True
         goal = self._reached(lead, passage, now)
+        if goal is not None and self._ends(passage, goal):
+            passage.paused_at = None  # who is paused converts, too (26)
         if goal is None or goal["id"] == passage.step:
             return False
         self._pull(passage, goal, now)
         return True
+
+    def _ends(self, passage: Passage, goal: dict[str, Any]) -> bool:
+        return goal["settings"].get("then", "end") == "end" or passage.version.ends_at_goal
 
     def _topics_of(self, flow: dict[str, Any]) -> set[str | None]:
         """The flow's own topic, else those of the mails it sends (22)."""
@@ -312,26 +542,21 @@ class World:
         return {flow["topic"]} if flow.get("topic") else {self.mails.get(key) for key in sent}
 
     def _must_leave(self, lead: Lead, passage: Passage, fresh: list[Event], now: datetime) -> bool:
-        flow = passage.campaign.flow
+        flow = passage.version.flow
         if flow.get("on_unsubscribe", "exit") == "exit":
             mid_flow = (event for event in fresh if event.at >= passage.entered_at)
             if any(_unsubscribes(event, self._topics_of(flow)) for event in mid_flow):
                 self._end(passage, "exited", "unsubscribed", now)
                 return True
-        for rule, reason in self._exits(flow):
+        for rule, reason in passage.version.exits:
             if self._holds(rule, lead, passage, now):
                 self._end(passage, "exited", reason, now)
                 return True
         return False
 
-    def _exits(self, flow: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-        yield from ((leave["rule"], leave["reason"]) for leave in flow.get("exits", []))
-        if flow.get("audience") and flow.get("audience_mode", "stay") in ("exit", "either"):
-            yield {"none": [flow["audience"]]}, "left the audience"
-
     def _reached(self, lead: Lead, passage: Passage, now: datetime) -> dict[str, Any] | None:
         """The first goal that is reached and was not counted before; once per enrollment."""
-        for goal in passage.campaign.goals:
+        for goal in passage.version.goals:
             counted = any(step == goal["id"] and port in ("reached", "end") for _, step, port, *_ in passage.decisions)
             if not counted and self._holds(goal["settings"]["rule"], lead, passage, now):
                 return goal
@@ -357,43 +582,46 @@ class World:
         passage.decisions.append((passage.visit, passage.step, port, passage.arrived_at, now))
 
     def _arrive(self, passage: Passage, step: str, now: datetime) -> None:
-        passage.step, passage.visit, passage.arrived_at = step, passage.visit + 1, now
+        passage.step, passage.visit, passage.arrived_at, passage.call = step, passage.visit + 1, now, None
 
     # ------------------------------------------------------------------ moving (9, 14)
 
     def _move(self, lead: Lead, now: datetime) -> bool:
         moved = False
         for passage in list(lead.passages):
-            while passage.is_active and passage.campaign.paused_at is None and self._step(lead, passage, now):
+            while passage.is_active and not self._is_paused(passage) and self._step(lead, passage, now):
                 moved = True
         return moved
 
+    def _is_paused(self, passage: Passage) -> bool:
+        return passage.campaign.paused_at is not None or passage.paused_at is not None
+
     def _step(self, lead: Lead, passage: Passage, now: datetime) -> bool:
         """Run the step the passage stands at; False if it rests there."""
-        step = passage.campaign.steps[passage.step]
+        step = passage.version.steps[passage.step]
         run: Callable[..., str | None] = getattr(self, "_run_" + step["kind"])
         port = run(lead, passage, step, step.get("settings", {}), now)
         if port is None:
             return False
-        if port in ("ended", "pulled"):
+        if port == "ended":
             return True
         self._leave(passage, port.removesuffix("+"), now)
-        self._arrive(passage, self._target(passage.campaign, step, port), now)
+        self._arrive(passage, self._target(passage.version, step, port), now)
         passage.steps_in_tick += 1
         if passage.steps_in_tick > MOST_STEPS:
             passage.state, passage.reason, passage.finished_at = "failed", "too many steps in one tick", now
         return True
 
-    def _target(self, campaign: Campaign, step: dict[str, Any], port: str) -> str:
+    def _target(self, version: Version, step: dict[str, Any], port: str) -> str:
         """Every port has one edge; an optional one without goes where "out" goes; "+" passes over the next step."""
         bare = port.removesuffix("+")
         target: str = step["next"].get(bare) or step["next"]["out"]
-        return campaign.steps[target]["next"].get("out", target) if port.endswith("+") else target
+        return version.steps[target]["next"].get("out", target) if port.endswith("+") else target
 
     # ------------------------------------------------------------------ the steps
 
     def _zone(self, lead: Lead, passage: Passage) -> ZoneInfo:
-        return ZoneInfo(lead.fields.get("zone") or passage.campaign.zone)
+        return ZoneInfo(lead.fields.get("zone") or passage.version.zone)
 
     def _after(self, lead: Lead, passage: Passage, amount: int, unit: str) -> datetime:
         """The end of a duration: hours exact, days by the local calendar (2); a pause makes it later (25)."""
@@ -404,7 +632,7 @@ class World:
             due = _plus_months(start, amount, zone)
         else:
             due = _plus_days(start, amount * (7 if unit == "weeks" else 1), zone)
-        return due + passage.campaign.stood_still(start)
+        return due + passage.stood_still
 
     def _run_wait(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str | None:
         due = self._after(lead, passage, settings.get("amount", 1), settings.get("unit", "days"))
@@ -458,6 +686,9 @@ class World:
 
     def _counts(self, event: Event, since: str, passage: Passage | None) -> bool:
         """What happened before the look-back does not count; nor does the event that let the lead in, at that instant."""
+        keys = passage.version.keys if passage else ()
+        if passage and passage.key and any(event.props.get(key, "") not in ("", passage.key) for key in keys):
+            return False  # about another order (13)
         if since == "ever" or passage is None:
             return since == "ever"
         return event.at > (passage.arrived_at if since == "arrival" else passage.entered_at)
@@ -479,8 +710,7 @@ class World:
     def _run_goal(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str | None:
         if self._holds(settings["rule"], lead, passage, now):
             self.does(lead.id, "goal_reached", passage.campaign.key, now, "unknown")
-            ends = passage.campaign.flow.get("audience_mode") in ("exit_on_goal", "either")  # (11)
-            if settings.get("then", "end") == "go_on" and not ends:
+            if not self._ends(passage, step):
                 return "reached"
             self._end(passage, "converted", "goal reached", now)
             return "ended"
@@ -488,17 +718,55 @@ class World:
 
     def _run_send_email(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
         """Goals and exits are asked once more (10); whether it may go is an outcome with a reason (19)."""
-        if self._must_leave(lead, passage, [], now):
+        if self._held(lead, passage, now):
             return "ended"
+        mail = Mail(
+            passage.visit,
+            settings["mail"],
+            self.mails[settings["mail"]],
+            "ready",
+            None,
+            now,
+            passage.campaign,
+            self.owed,
+        )
+        self.owed += 1
+        mail.priority, mail.waits = passage.version.flow.get("priority", 5), settings.get("over_cap", "hold") == "hold"
+        mail.max_age = timedelta(days=settings.get("max_age_days", 3))
+        mail.reason = self._refusal(lead, mail.topic) or self._had(lead, passage, settings)
+        if mail.reason is None and self._is_full(lead, mail, now):
+            mail.state, mail.reason = "held", "frequency_cap"
+        if mail.reason and not (mail.state == "held" and mail.waits):
+            mail.state = "not_sent"
+        passage.mails.append(mail)
+        return "not_sent" if mail.state == "not_sent" else "out"
+
+    def _is_full(self, lead: Lead, mail: Mail, at: datetime) -> bool:
+        """Whether mails that left, or that come first by priority and age, take all the slots of a cap (20)."""
+        others = [other for passage in lead.passages for other in passage.mails if other is not mail]
+        for cap in (cap for cap in self.caps if cap.topic in (None, mail.topic)):
+            since = at - timedelta(days=cap.days) if cap.days else self._day(lead, mail, at)
+            concerned = [other for other in others if cap.topic in (None, other.topic)]
+            left = [other for other in concerned if other.sent_at is not None and other.sent_at >= since]
+            ahead = [
+                m for m in concerned if m.state == "ready" and (m.priority, m.number) < (mail.priority, mail.number)
+            ]
+            if len(left) + len(ahead) >= cap.most:
+                return True
+        return False
+
+    def _day(self, lead: Lead, mail: Mail, at: datetime) -> datetime:
+        zone = ZoneInfo(lead.fields.get("zone") or mail.campaign.version.zone)
+        return _instant(datetime.combine(at.astimezone(zone).date(), time()), zone)
+
+    def _held(self, lead: Lead, passage: Passage, now: datetime) -> bool:
+        """Goals and exits hold also in the transaction that owes something (10)."""
+        if self._must_leave(lead, passage, [], now):
+            return True
         goal = self._reached(lead, passage, now)
         if goal is not None:
             self._pull(passage, goal, now)
-            return "pulled"
-        topic = self.mails[settings["mail"]]
-        reason = self._refusal(lead, topic) or self._had(lead, passage, settings)
-        state = "not_sent" if reason else "ready"
-        passage.mails.append(Mail(passage.visit, settings["mail"], topic, state, reason))
-        return "not_sent" if reason else "out"
+        return goal is not None
 
     def _refusal(self, lead: Lead, topic: str | None) -> str | None:
         if not lead.has_address:
@@ -533,6 +801,18 @@ class World:
     def _run_set_field(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
         self.set_field(lead, settings["field"], settings.get("value"), now)
         return "out"
+
+    def _run_webhook(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str | None:
+        """It waits for the answer; without a path for failures it is parked (16)."""
+        if passage.call in (None, "open"):
+            if passage.call is None and self._held(lead, passage, now):
+                return "ended"
+            passage.call = "open"
+            return None
+        if passage.call == "answered" or "failed" in step["next"]:
+            return "out" if passage.call == "answered" else "failed"
+        self._end(passage, "failed", "the call failed", now)
+        return "ended"
 
     def _run_go_to_campaign(self, lead: Lead, passage: Passage, step: Any, settings: Any, now: datetime) -> str:
         self.request(lead.id, settings["campaign"], now)
@@ -579,6 +859,16 @@ class World:
         if when == "within":
             return event.at >= now - timedelta(days=rule["days"])
         return self._counts(event, when, passage)
+
+
+def _union(pauses: list[tuple[datetime, datetime]], since: datetime) -> timedelta:
+    """How much of the time since then lies in any of the pauses."""
+    total = timedelta()
+    for start, end in sorted(pauses):
+        if end > since:
+            total += end - max(start, since)
+            since = end
+    return total
 
 
 def _is(event: Event, kind: str, subject: str) -> bool:
