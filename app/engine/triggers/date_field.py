@@ -58,7 +58,9 @@ def due(settings: DateField, span: Span) -> sa.Select[Any] | None:
     else:
         rows, near = _dates(settings, days, value)
     # both are put aside first: as one join SQLite would read every lead once for every zone
-    found = sa.select(leads.c.id, span.zone_of(leads).label("zone"), value.label("value")).where(near)
+    # where it is that time now comes first: looking into the fields of every lead took two to four times as long
+    there = span.zone_of(leads).in_(sorted({name for name, _, _ in days}))
+    found = sa.select(leads.c.id, span.zone_of(leads).label("zone"), value.label("value")).where(there, near)
     some = span.only(found, leads.c.id).cte("some").prefix_with("MATERIALIZED")
     given = sa.select(rows).cte("moments").prefix_with("MATERIALIZED")
     holds = _holds(settings, some.c.value, given)
