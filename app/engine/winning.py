@@ -61,6 +61,8 @@ def _decide(session: Session, test: Test, now: datetime) -> Winner | None:
     reached = sa.select(Decision.port, sa.func.count().label("leads")).group_by(Decision.port)
     reached = reached.where(_by_chance(test, test.arms), Decision.at <= latest, _success(test, now))
     successes = {row.port: row.leads for row in session.execute(reached)}
+    if not successes:
+        return None  # of paths that did nothing for anybody none is the best
     port = max(test.arms, key=lambda arm: successes.get(arm, 0) / counts[arm])  # of equals the first
     values = {
         "campaign_id": test.campaign_id,

@@ -18,7 +18,7 @@ from app.kinds import Settings, Widget
 from app.segments.ruletype import Names
 
 TURNS: sa.Table = Turn.__table__
-LATE = timedelta(minutes=5)  # a tick may come so late and still let everybody through whose turn it was
+LATE = timedelta(hours=1)  # so late a tick may come, such as an hourly one, and let everybody through whose turn it was
 AGAIN = timedelta(seconds=5)  # after which a step that another process serves is tried again
 KEPT = timedelta(days=1)
 
@@ -86,13 +86,13 @@ def _overdue(batch: Batch) -> sa.ColumnElement[bool]:
 
 
 def _give_anew(batch: Batch, settings: Throttle) -> None:
-    """After a standstill the turns count from now: who was first stays first, and nothing floods."""
+    """After a standstill an hour's worth goes at once and the turns count from then: who was first stays first, nothing floods."""
     queue = sa.select(*TURNS.c, sa.func.row_number().over(order_by=(TURNS.c.at, TURNS.c.enrollment_id)).label("rank"))
     queue = queue.where(
         _of_step(batch), sa.or_(_waiting(Enrollment.paused_at.is_(None)), sa.exists().where(_of_visit(batch.here)))
     )
     ranked = queue.subquery("queue")
-    at = _nth(sa.literal(micros(batch.now), sa.BigInteger), ranked.c.rank, settings)
+    at = _nth(sa.literal(micros(batch.now - LATE + settings.gap), sa.BigInteger), ranked.c.rank, settings)
     moved = sa.select(*(ranked.c[name] for name in ("enrollment_id", "visit", "campaign_id", "step")), at.label("at"))
     names = ["enrollment_id", "visit", "campaign_id", "step", "at"]
     dialect = sqlite if batch.session.get_bind().dialect.name == "sqlite" else postgresql
@@ -127,5 +127,5 @@ STEP = StepType(
     due=due,
     run=run,
     due_by_run=True,
-    help="First come, first served, evenly over the hour. After a standstill the turns count anew: nothing floods.",
+    help="First come, first served, evenly over the hour. After a standstill at most an hour’s worth goes at once.",
 )

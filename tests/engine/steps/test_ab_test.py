@@ -88,6 +88,15 @@ def test_after_a_time_it_is_decided_by_the_goals_reached_and_the_holdout_stays(d
     assert {arm(world, lead) for lead in world.leads[60:]} == {"a", "c"}
 
 
+def test_nobody_wins_while_nobody_has_clicked(database: Database) -> None:
+    world = World(database, trial(after="time", hours=24), count=60)
+    enter(world, world.leads[:30], NOW)
+    enter(world, world.leads[30:], NOW + 2 * DAY)
+    assert {arm(world, lead) for lead in world.leads[30:]} == {"a", "b"}
+    with database.read() as session:
+        assert session.scalars(sa.select(Winner)).all() == []
+
+
 def test_other_arms_are_another_test(database: Database) -> None:
     world = World(database, trial(), count=30)
     with database.write() as session:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from app.db import Database
@@ -41,17 +42,28 @@ def test_first_come_first_served_at_an_even_pace_over_many_ticks(database: Datab
     assert [lead for lead, _ in through(world)] == world.leads[15:] + world.leads[:15]
 
 
-def test_after_a_late_tick_the_turns_count_from_then(database: Database) -> None:
-    world = World(database, factories.flow(THROTTLE), count=20)
+def test_after_a_late_tick_an_hours_worth_goes_at_once_and_the_turns_count_from_then(database: Database) -> None:
+    world = World(database, factories.flow(THROTTLE), count=80)
     world.enter()
     world.settle(NOW + 4 * MINUTE)  # a little late: those whose turn it was
     assert len(through(world)) == 5
     world.settle(NOW + 3 * HOUR)  # very late: nothing floods
-    assert len(through(world)) == 6
-    for minute in range(1, 15):
+    assert len(through(world)) == 65
+    for minute in range(1, 16):
         world.settle(NOW + 3 * HOUR + minute * MINUTE)
-        assert len(through(world)) == 6 + minute
+        assert len(through(world)) == 65 + minute
     assert [lead for lead, _ in through(world)] == world.leads
+
+
+@pytest.mark.parametrize("hours", [1, 4])
+def test_in_a_slow_rhythm_of_ticks_each_lets_an_hours_worth_through(database: Database, hours: int) -> None:
+    world = World(database, factories.flow({**THROTTLE, "settings": {"per_hour": 6}}), count=16)
+    world.enter()
+    counts = [len(through(world))]
+    for number in range(1, 4):
+        world.settle(NOW + number * hours * HOUR)
+        counts.append(len(through(world)))
+    assert counts == [1, 7, 13, 16]
 
 
 def test_who_comes_to_an_idle_throttle_goes_on_at_once_and_turns_long_past_are_forgotten(database: Database) -> None:
