@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.db import Instant, Key, rows_of, table
 from app.mail.slotting import SOON
 from app.outbox import Message
-from app.preferences import capping, limits
+from app.preferences import cancelling, capping, limits
 from app.preferences.limits import Cap, Limits, Turn
 from app.zones import of_lead
 
@@ -56,6 +56,8 @@ def admit(session: Session, claimed: Collection[int], *, now: datetime) -> set[i
     refused = _stale(session, claimed, now)
     if session.scalar(sa.select(limits.exist())):
         refused |= _out_of_turn(session, claimed, now)
+        if refused:
+            cancelling.give_back(session, sa.and_(Message.id.in_(refused), Message.state == "not_sent"), at=now)
     return set(claimed) - refused
 
 
@@ -95,10 +97,10 @@ def _out_of_turn(session: Session, claimed: Collection[int], now: datetime) -> s
             turn = turns[(*kind, row.zone)] = found.turn(row.zone, now, row.topic_id, any_hour=row.any_hour)
         moments = [moment for pair in zip(turn.starts, turn.ends, strict=True) for moment in pair]
         groups.setdefault(kind, []).append([row.id, turn.leaves_at, *moments])
-    refused: set[int] = set()
-    for (topic_id, _), each in groups.items():
-        refused |= _settle(session, found, topic_id, each, claimed, now)
-    return refused
+    asked = [_settle(session, found, topic_id, each, claimed, now) for (topic_id, _), each in groups.items()]
+    if aside := _in_turn([each for group in asked for each in group], now):
+        session.connection().execute(_putting_aside(), aside)
+    return {values["given_id"] for values in aside}
 
 
 def _campaign_zone() -> sa.ColumnElement[Any]:
@@ -116,13 +118,14 @@ def _settle(
     rows: list[list[Any]],
     claimed: Collection[int],
     now: datetime,
-) -> set[int]:
-    """Among messages of one topic, put those aside that may not leave now."""
+) -> list[tuple[tuple[int, int, int], dict[str, Any]]]:
+    """Among messages of one topic, those that may not leave now, by lead and in their order, and what becomes of each."""
     caps = found.of(topic_id)
     names = [name for i in range(len(caps)) for name in (f"start{i}", f"end{i}")]
     moments: dict[str, Any] = {"id": Key, "leaves_at": Instant()} | {name: Instant() for name in names}
     turns = rows_of(rows, **moments)
-    columns: list[Any] = [MESSAGES.c.id, MESSAGES.c.expires_at, MESSAGES.c.over_cap, turns.c.leaves_at]
+    columns: list[Any] = [MESSAGES.c[n] for n in ("id", "lead_id", "priority", "expires_at", "over_cap")]
+    columns.append(turns.c.leaves_at)
     for i, cap in enumerate(caps):
         taken = capping.taken(
             cap,
@@ -134,10 +137,8 @@ def _settle(
         )
         columns += [taken.since.label(f"since{i}"), taken.winner.label(f"winner{i}"), turns.c[f"end{i}"]]
     asked = sa.select(*columns).join(turns, turns.c.id == MESSAGES.c.id)
-    aside = [values for row in session.execute(asked) if (values := _aside(row, caps, now)) is not None]
-    if aside:
-        session.connection().execute(_putting_aside(), aside)
-    return {values["given_id"] for values in aside}
+    asides = ((row, _aside(row, caps, now)) for row in session.execute(asked))
+    return [((row.lead_id, row.priority, row.id), values) for row, values in asides if values is not None]
 
 
 def _ahead(other: sa.FromClause, claimed: Collection[int]) -> sa.ColumnElement[bool]:
@@ -148,6 +149,18 @@ def _ahead(other: sa.FromClause, claimed: Collection[int]) -> sa.ColumnElement[b
         sa.and_(other.c.priority == MESSAGES.c.priority, other.c.id < MESSAGES.c.id),
     )
     return sa.and_(other.c.id != MESSAGES.c.id, sa.or_(elsewhere, first))
+
+
+def _in_turn(aside: list[tuple[tuple[int, int, int], dict[str, Any]]], now: datetime) -> list[dict[str, Any]]:
+    """Of several mails of a lead that find no slot only the first is put aside: it takes none, so the others ask again."""
+    listed, former = [], None
+    for (lead_id, *_), values in sorted(aside, key=lambda each: each[0]):
+        if lead_id == former and values["given_reason"] == "frequency_cap":
+            values |= {"given_state": "ready", "given_reason": None, "given_winner": None}
+            values |= {"given_before": now, "given_end": None}
+        listed.append(values)
+        former = lead_id
+    return listed
 
 
 def _aside(row: Any, caps: tuple[Cap, ...], now: datetime) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ UNSENT = ("held", "ready", "claimed", "deferred")
 def cancel(session: Session, which: sa.ColumnElement[bool], *, reason: str, at: datetime) -> int:
     """Cancel the unsent messages among `which`; a sender that holds one loses it at its next look.
 
-    The slot that one had taken is free again: what the lead's other mails waited for may have come (SEMANTICS 20).
+    The slots they had taken are free again (SEMANTICS 20).
     """
     statement = (
         sa.update(Message)
@@ -25,8 +25,13 @@ def cancel(session: Session, which: sa.ColumnElement[bool], *, reason: str, at: 
     )
     count = session.connection().execute(statement).rowcount
     if count:
-        gone = sa.select(Message.lead_id).where(which, Message.state == "cancelled", Message.finished_at == at)
-        waits = sa.and_(Message.state == sa.literal_column("'held'"), Message.reason == "frequency_cap")
-        again = sa.update(Message).where(waits, Message.lead_id.in_(gone.correlate(None))).values(not_before=at)
-        session.connection().execute(again.execution_options(synchronize_session=False))
+        give_back(session, sa.and_(which, Message.state == "cancelled", Message.finished_at == at), at=at)
     return count
+
+
+def give_back(session: Session, which: sa.ColumnElement[bool], *, at: datetime) -> None:
+    """These messages never leave: what else their leads wait for is asked again whether it has a slot."""
+    leads = sa.select(Message.lead_id).where(which).correlate(None)
+    waits = sa.and_(Message.state == sa.literal_column("'held'"), Message.reason == "frequency_cap")
+    again = sa.update(Message).where(waits, Message.lead_id.in_(leads)).values(not_before=at)
+    session.connection().execute(again.execution_options(synchronize_session=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -153,19 +154,56 @@ def test_rule_27_a_mail_one_record_is_still_owed_does_not_go_to_the_other_again(
     assert sorted(world.messages()) == [(one, "not_sent", "duplicate"), (one, "ready", None)]
 
 
-def test_rule_20_a_mail_that_never_left_gives_its_slot_to_the_one_that_waited(database: Database) -> None:
-    """The lead leaves the topic of the mail that had the slot."""
-    other = {"kind": "send_email", "settings": {"mail": "offer"}}
-    world = World(database, factories.flow(MAIL, other), count=1)
-    who = sa.select(Lead.id).where(Lead.id == world.leads[0])
+OFFER = {"kind": "send_email", "settings": {"mail": "offer"}}
+
+
+def limited(database: Database, flow: dict[str, Any], *caps: tuple[int, str | None]) -> World:
+    """One lead who agreed to both topics, and so many mails in seven days, of all or of one topic."""
+    world = World(database, flow, count=1)
     with database.write() as session:
         factories.topic(session, "deals")
         factories.mail(session, "offer", "deals")
-        consenting.give(session, who, "deals", source="test", at=NOW)
-        limiting.add_cap(session, most=1, period="days", days=7, at=NOW)
+        consenting.give(session, sa.select(Lead.id), "deals", source="test", at=NOW)
+        for most, topic in caps:
+            limiting.add_cap(session, most=most, period="days", days=7, topic_key=topic, at=NOW)
+    return world
+
+
+def claimed(database: Database, at: datetime) -> int:
+    with database.write() as session:
+        return len(leasing.claim(session, now=at, limit=10, worker="w"))
+
+
+def test_rule_20_a_mail_that_is_cancelled_gives_its_slot_to_the_one_that_waited(database: Database) -> None:
+    """The lead leaves the topic of the mail that had the slot."""
+    world = limited(database, factories.flow(MAIL, OFFER), (1, None))
     world.enter()
     assert [reason for *_, reason in world.messages()] == [None, "frequency_cap"]
     with database.write() as session:
-        consenting.withdraw(session, who, "news", source="test", at=NOW + HOUR)
-        assert len(leasing.claim(session, now=NOW + HOUR, limit=10, worker="w")) == 1
+        consenting.withdraw(session, sa.select(Lead.id), "news", source="test", at=NOW + HOUR)
+    assert claimed(database, NOW + HOUR) == 1
     assert [state for _, state, _ in world.messages()] == ["cancelled", "claimed"]
+
+
+def test_rule_20_a_mail_that_got_stale_gives_its_slot_to_the_one_that_waited(database: Database) -> None:
+    world = limited(database, factories.flow(MAIL, WAIT, OFFER), (1, None))
+    world.enter()
+    world.settle(NOW + 2 * DAY)
+    assert [reason for *_, reason in world.messages()] == [None, "frequency_cap"]
+    assert [claimed(database, NOW + 4 * DAY) for _ in range(2)] == [0, 1]
+    assert [state for _, state, _ in world.messages()] == ["not_sent", "claimed"]
+
+
+def test_rule_20_a_mail_that_must_wait_itself_keeps_no_other_from_its_slot(database: Database) -> None:
+    """Two of one topic, of which one may leave, and a third that was lost for want of a slot that nobody took."""
+    skips = {"kind": "send_email", "settings": {"mail": "offer", "over_cap": "skip"}}
+    world = limited(database, factories.flow(skips, priority=5), (1, "news"), (2, None))
+    world.enter()
+    for priority in (3, 2):
+        with database.write() as session:
+            made = factories.campaign(session, factories.flow(MAIL, priority=priority), key=f"p{priority}")
+            factories.request(session, made, world.leads)
+        world.settle(NOW)
+    assert [state for _, state, _ in world.messages()] == ["ready"] * 3
+    assert [claimed(database, NOW + MINUTE) for _ in range(2)] == [1, 1]
+    assert [state for _, state, _ in world.messages()] == ["claimed", "held", "claimed"]
