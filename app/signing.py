@@ -36,7 +36,7 @@ def number(purpose: str, text: str) -> int | None:
 
 def address_hash(canonical_email: str) -> str:
     """The keyed hash under which an address stays suppressed after its person is erased (SEMANTICS 28)."""
-    return hmac.new(_secret(), b"address:" + canonical_email.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(_secret(), b"address:" + canonical_email.encode(), "sha256").hex()
 
 
 def webhook_secret() -> str:
@@ -50,7 +50,7 @@ def webhook_signature(timestamp: int, body: bytes) -> str:
 
 
 def _signature(purpose: str, body: bytes) -> bytes:
-    return hmac.new(_secret(), purpose.encode() + b"\0" + body, hashlib.sha256).digest()[:_SIZE]
+    return hmac.digest(_secret(), purpose.encode() + b"\0" + body, "sha256")[:_SIZE]
 
 
 def _secret() -> bytes:

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.mail.leasing import Held
@@ -51,7 +51,8 @@ class Departures:
 
     def end(self, held: Held, outcome: Outcome) -> None:
         """Note what the server said."""
-        os.write(self._file, b"%d %d %s\n" % (held.id, held.attempt, json.dumps(asdict(outcome)).encode()))
+        said = {name: getattr(outcome, name) for name in Outcome.__slots__}
+        os.write(self._file, b"%d %d %s\n" % (held.id, held.attempt, json.dumps(said).encode()))
 
     def forget(self) -> None:
         """Everything noted is in the database by now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -26,21 +27,28 @@ def base_url() -> str:
     return _base_url
 
 
-def pages(message_id: int) -> dict[str, str]:
-    """The addresses of one message, by the names its template uses."""
-    base = base_url()
-    return {
-        "click_base": f"{base}/c/{signing.token('click', message_id)}/",
-        "open_url": f"{base}/o/{signing.token('open', message_id)}.gif",
-        "unsubscribe_url": unsubscribe(message_id),
-        "preferences_url": f"{base}/p/{signing.token('preferences', message_id)}",
-        "view_url": f"{base}/v/{signing.token('view', message_id)}",
-        "why_url": f"{base}/w/{signing.token('why', message_id)}",
-    }
+PAGES = {  # name in a template -> where it leads
+    "click_base": "/c/{}/",
+    "open_url": "/o/{}.gif",
+    "unsubscribe_url": "/u/{}",
+    "preferences_url": "/p/{}",
+    "view_url": "/v/{}",
+    "why_url": "/w/{}",
+}
+
+
+def pages(message_id: int, named: Collection[str] = PAGES) -> dict[str, str]:
+    """The addresses of one message by the names its template uses, of those that are `named`: each costs a signature."""
+    return {name: _page(name, message_id) for name in PAGES if name in named}
+
+
+def _page(name: str, message_id: int) -> str:
+    token = signing.token(name.rpartition("_")[0], message_id)
+    return base_url() + PAGES[name].format(token)
 
 
 def unsubscribe(message_id: int) -> str:
-    return f"{base_url()}/u/{signing.token('unsubscribe', message_id)}"
+    return _page("unsubscribe_url", message_id)
 
 
 @dataclass(slots=True)

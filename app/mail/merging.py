@@ -253,12 +253,15 @@ def pieces(text: str) -> list[tuple[bool, str]]:
 
 
 def named(texts: Iterable[str]) -> dict[str, set[str]]:
-    """What the merge tags of some texts name: object -> attributes."""
+    """What the merge tags of some texts name: object -> attributes; an address is named without any."""
     found: dict[str, set[str]] = {}
     for text in texts:
-        for node in _PARSER.parse(text).find_all(nodes.Getattr) if _BRACES.search(text) else ():
+        tree = _PARSER.parse(text) if _BRACES.search(text) else nodes.Template([])
+        for name in tree.find_all(nodes.Name):
+            found.setdefault(name.name, set())
+        for node in tree.find_all(nodes.Getattr):
             if isinstance(node.node, nodes.Name):
-                found.setdefault(node.node.name, set()).add(node.attr)
+                found[node.node.name].add(node.attr)
     return found
 
 

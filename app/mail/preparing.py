@@ -93,8 +93,11 @@ class Preparing:
 
     def _kept(self, version_id: int | None, values: Values) -> Values:
         """Of all values those that the mail names: nothing else of the person is kept with the message."""
-        named = [(values.get(group, {}), group, names) for group, names in self.named.get(version_id or 0, {}).items()]
-        return {group: {name: among[name] for name in names if name in among} for among, group, names in named}
+        return {
+            group: {name: values[group][name] for name in named if name in values[group]}
+            for group, named in self.named.get(version_id or 0, {}).items()
+            if group in values
+        }
 
     def words(self, message: Any, inputs: dict[str, Any]) -> Words:
         """What the recipient reads: a version filled in, or a mail that was written whole. Raises BadTemplate."""
@@ -103,7 +106,8 @@ class Preparing:
         version = self.versions.get(message.mail_version_id)
         if version is None:
             raise BadTemplate("The version of the mail is gone.")
-        return rendering.render(version, inputs["values"] | links.pages(message.id))
+        pages = links.pages(message.id, self.named.get(version.id, links.PAGES))
+        return rendering.render(version, inputs["values"] | pages)
 
     def _load_versions(self, session: Session, ids: set[int]) -> None:
         missing = ids - self.versions.keys()
