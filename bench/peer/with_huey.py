@@ -27,7 +27,7 @@ def move(lead: int, step: int) -> None:
         move(lead, step + 1)
 
 
-leads = int(sys.argv[1])
+leads = int(sys.argv[2])
 data.execute("BEGIN")
 data.executemany("INSERT INTO enrollments VALUES (?, ?, 0)", [(n, n * 37 % 100) for n in range(leads)])
 data.execute("COMMIT")
