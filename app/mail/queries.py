@@ -138,7 +138,9 @@ def waiting(session: Session, state: str, *, before: int | None = None, limit: i
         .limit(limit)
     )
     if state == "ready":
-        query = query.where(leasing.among("ready", "deferred")).order_by(Message.priority, Message.not_before, Message.id)
+        query = query.where(leasing.among("ready", "deferred")).order_by(
+            Message.priority, Message.not_before, Message.id
+        )
     else:
         query = query.where(leasing.among(*ATTENTION)).order_by(Message.id.desc())
     if before is not None and state != "ready":
