@@ -17,7 +17,7 @@ from app.db import Database
 from app.engine import health
 from app.engine.models import Enrollment, Replay
 from app.engine.sharing import Share
-from app.mail import delivering, halting
+from app.mail import delivering, halting, links
 from app.outbox import Message
 from app.tracking import recording
 from tests import factories
@@ -26,6 +26,8 @@ from tests.mail.making import make_consenting_lead
 from tests.mail.test_delivering import Wire, prepare
 
 AWAY = {"REMOTE_ADDR": "203.0.113.9"}
+
+links.use("https://trellis.example.com")
 
 
 def test_the_figures_say_what_is_late_and_who_is_at_work(database: Database) -> None:
