@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from app.db import Database
+from tests import factories
 from tests.engine.arena import Arena, Case, Person, Story, drift, play, told
 from tests.engine.reference import Cap
 
@@ -414,3 +415,27 @@ def test_rule_30_the_same_history_takes_the_same_path_on_the_engine_and_the_refe
 @pytest.mark.timeout(0 if FUZZ else 600)
 def test_rule_30_the_engine_and_the_reference_agree_on_postgresql(database_on_postgresql: Database) -> None:
     agree(Arena(database_on_postgresql), ON_POSTGRESQL // IN_ONE, SHARDS)
+
+
+def test_rule_23_publications_over_leads_inside_and_taking_them_back_come_out_alike(on_sqlite: Arena) -> None:
+    """What random histories seldom bring together: the step of some is gone, others wait longer, one is paused."""
+    three_days = {"kind": "wait", "settings": {"amount": 3, "unit": "days"}}
+    one_day = {"kind": "wait", "settings": {"amount": 1, "unit": "days"}}
+    mail = {"kind": "send_email", "settings": {"mail": "welcome"}}
+    story = Story(
+        factories.flow(three_days, mail),
+        (Person(), Person(), Person()),
+        (factories.flow(one_day, mail), factories.flow(mail, one_day)),
+        "alpha0",
+    )
+    told_ops: list[tuple[Any, ...]] = [("publish",), ("request", 0), ("request", 1), (None, "tick"), ("pause_lead", 0)]
+    told_ops += [("edit", 1, ""), (None, "tick"), ("request", 2), (None, "tick"), ("undo",), ("edit", 2, "")]
+    told_ops += [("undo",), (None, "tick"), ("edit", 2, "exit"), ("undo",), ("edit", 2, "end"), ("undo",)]
+    told_ops += [("edit", 2, ""), (None, "tick"), ("resume_lead", 0), (None, "tick"), (None, "post")]
+    ops = [(60, *op) if op[0] is None else (60, 0, *op) for op in told_ops]
+    found, expected = play(on_sqlite, Case((story,), (*ops, (5_760, None, "tick")), crashes=(0, 9, 0, 9, 9)))
+    assert found == expected, told(found, expected)
+    assert drift(on_sqlite) == []
+    assert "moved" in {
+        port for passages in found.values() for passage in passages for *_, port, _, _ in passage["path"]
+    }
