@@ -20,7 +20,7 @@ from tests.engine.reference import Cap
 FUZZ = int(os.environ.get("TRELLIS_FUZZ", "0"))  # so many random flows, instead of the few that CI always asks
 IN_ONE = 4  # flows in one case: they share what the ticks cost
 SHARDS = 4  # that may run beside each other
-ON_SQLITE, ON_POSTGRESQL = (FUZZ, FUZZ // 10) if FUZZ else (192, 12)
+ON_SQLITE, ON_POSTGRESQL = (FUZZ, FUZZ // 10) if FUZZ else (192, 8)
 
 pages = st.sampled_from(["/pricing", "/pricing/", "/Pricing", "/blog/one"])
 tags = st.sampled_from(["hot", "customer"])
@@ -319,7 +319,7 @@ def histories(draw: st.DrawFn, stories: tuple[Story, ...], merges: bool, pauses:
     for place, story in enumerate(stories):
         ops += [(0, place, "publish"), *((0, place, "request", n) for n in range(len(story.people)))]
     ops.append((draw(st.sampled_from([0, 1, 120])), None, "tick"))
-    for _ in range(draw(st.integers(1, 4))):
+    for _ in range(draw(st.integers(1, 3))):
         for happens, change in drawn:
             ops += [(draw(gap), *op) for op in draw(st.lists(happens, max_size=3))]
             ops += [(draw(gap), *op) for op in draw(st.lists(change, max_size=2))]
