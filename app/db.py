@@ -277,7 +277,7 @@ def _prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
         "trusted_schema=OFF",
         "journal_size_limit=67108864",
         "temp_store=MEMORY",
-        "cache_size=-65536",
+        "cache_size=-49152",
         "soft_heap_limit=100663296",  # of the process: else each of its connections comes to keep the whole database
     ]
     if read_only:
