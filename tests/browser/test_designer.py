@@ -251,7 +251,7 @@ def test_live_figures_and_who_is_here(draw: Open, check_axe: Any) -> None:
     expect(page.locator("#leads-drawer .leads-list li")).to_have_count(4)
     check_axe(page)
     page.locator("#leads-drawer button", has_text="Why?").first.click()
-    expect(page.locator("#why")).to_contain_text("Entered on request: added by")
+    expect(page.locator("#why")).to_contain_text("Entered on request: test")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

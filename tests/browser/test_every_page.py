@@ -42,6 +42,9 @@ NO_PAGES = {
     "mail_recipients.opened",
     "tracking.pixel",
     "capture_public.confirmation",
+    # Asked with a choice alone: in MORE.
+    "campaigns.leads_entry",
+    "campaigns.why_chosen",
 }
 # Pages that look different with another question.
 MORE = (
@@ -49,6 +52,8 @@ MORE = (
     "/leads/{lead}?tab=visits",
     "/leads/{lead}?tab=notes",
     "/leads?q=nobody-is-called-so",
+    "/leads/{lead}/campaigns/why?campaign=1",
+    "/campaigns/entry?lead={lead}",
     "/campaigns?state=ended",
     "/campaigns/2/shadow",
     "/mailbox?q=nothing-is-called-so",

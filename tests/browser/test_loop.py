@@ -431,7 +431,8 @@ def test_the_loop_closes(furnished: Copy, open_page: OpenPage, check_axe: Callab
 
     copy.ahead(days=8)
     assert letters(copy) == [MAILS[0]], "nothing before the date"
-    copy.ahead(days=3)
+    for _ in range(3):  # a daily rhythm of ticks makes nobody late
+        copy.ahead(days=1)
     assert letters(copy) == [MAILS[2], MAILS[0]]
     lead_page(page, copy)
     expect(page.locator(".timeline")).to_contain_text("The come-back date arrived")

@@ -36,7 +36,7 @@ def test_rule_9_each_lead_takes_the_path_of_what_became_of_its_mail(database: Da
     world = World(database, factories.flow(MAIL, WAIT, by_mail(mail="welcome")), count=8)
     with database.write() as session:
         who = sa.select(Lead.id).where(Lead.id == world.leads[5])
-        consenting.withdraw(session, who, "news", source="test", at=NOW)
+        consenting.withdraw(session, who, "news", source="test", at=NOW - HOUR)
     world.enter()
     happens(world, world.leads[0], "email_clicked", url="https://example.com/Pricing?x=1")
     happens(world, world.leads[0], "email_replied")
