@@ -35,6 +35,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def hear_ctrl_c() -> None:
+    """A suite that runs in the background of a shell has it ignored, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     running: list[subprocess.Popen[str]] = []
@@ -44,7 +49,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
         command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve", *words]
         running.append(
             subprocess.Popen(
-                command, cwd=ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+                command,
+                cwd=ROOT,
+                env=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                bufsize=1,
+                preexec_fn=hear_ctrl_c,
             )
         )
         return running[-1]
