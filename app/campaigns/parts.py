@@ -1,7 +1,8 @@
-"""What a campaign file may bring along: the topics, segments, forms and mails that its flow names by key."""
+"""What a campaign file may bring along: the fields, topics, segments, forms and mails that its flow names by key."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +14,9 @@ from app.capture import forming
 from app.capture.models import Form
 from app.engine.catalog import STEPS, TRIGGERS
 from app.kinds import parse
-from app.leads import tagging
-from app.leads.models import Tag
+from app.leads import fields, tagging
+from app.leads.models import LeadField, Tag
+from app.mail import merging
 from app.mail import publishing as mail_publishing
 from app.mail.models import Mail
 from app.preferences import topics
@@ -23,13 +25,23 @@ from app.segments import ruling, saving
 from app.segments.models import Segment
 
 # in the order in which they need each other
-KINDS = ("tags", "topics", "segments", "forms", "mails")
+KINDS = ("fields", "tags", "topics", "segments", "forms", "mails")
 _MEMBERS = {
+    "fields": {"key", "name", "type", "choices"},
     "tags": {"key", "name"},
     "topics": {"key", "name", "description", "public"},
     "segments": {"key", "name", "description", "rule"},
     "forms": {"key", "name", "fields", "settings"},
     "mails": {"key", "name", "purpose", "topic", "subject", "preheader", "blocks", "published"},
+}
+
+_KEYS: dict[str, Any] = {
+    "fields": LeadField.name,
+    "tags": Tag.key,
+    "topics": Topic.key,
+    "segments": Segment.key,
+    "forms": Form.key,
+    "mails": Mail.key,
 }
 
 
@@ -57,7 +69,10 @@ def gather(session: Session, flow: dict[str, Any]) -> dict[str, list[dict[str, A
     by_id = {topic.id: topic for topic in session.scalars(sa.select(Topic))}
     keys = {by_id[m.topic_id].key for m in mails if m.topic_id in by_id} | {k for w, k in wanted if w == "topic"}
     keys |= {str(form.settings.get("topic") or "") for form in forms}
+    wanted |= {("field", str(each["name"])) for form in forms for each in form.fields}
+    wanted |= {("field", tag) for mail in mails for tag in merging.named(_texts(mail.draft)).get("lead", ())}
     return {
+        "fields": _fields(session, wanted),
         "tags": [{"key": tag.key, "name": tag.name} for tag in _of(session, Tag, wanted, "tag")],
         "topics": [_topic(topic) for topic in by_id.values() if topic.key in keys],
         "segments": [_described(s, {"rule": s.rule}) for s in segments],
@@ -101,6 +116,27 @@ def _segments(session: Session, wanted: set[tuple[str, str]]) -> list[Segment]:
     return list(found.values())
 
 
+def _fields(session: Session, wanted: set[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The custom fields; built-in ones are everywhere."""
+    declared = fields.declared(session)
+    named = sorted(key for kind, key in wanted if kind == "field" and key in declared)
+    return [_field_of(declared[key]) for key in named]
+
+
+def _texts(part: Any) -> Iterator[str]:
+    """Every text in a mail as it is drafted."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict | list):
+        for inner in part.values() if isinstance(part, dict) else part:
+            yield from _texts(inner)
+
+
+def _field_of(field: LeadField) -> dict[str, Any]:
+    choices = {"choices": field.choices} if field.choices else {}
+    return {"key": field.name, "name": field.label, "type": field.type, **choices}
+
+
 def _of(session: Session, model: Any, wanted: set[tuple[str, str]], kind: str) -> list[Any]:
     keys = {key for widget, key in wanted if widget == kind}
     return list(session.scalars(sa.select(model).where(model.key.in_(keys)).order_by(model.key)))
@@ -131,16 +167,16 @@ def bring(session: Session, given: dict[str, list[dict[str, Any]]], *, at: datet
     """Make what is not there yet, by key; what is there stays as it is. Answers the keys made. Raises BadText."""
     made = []
     makers = {
+        "fields": _make_field,
         "tags": _make_tag,
         "topics": _make_topic,
         "segments": _make_segment,
         "forms": _make_form,
         "mails": _make_mail,
     }
-    models: dict[str, Any] = {"tags": Tag, "topics": Topic, "segments": Segment, "forms": Form, "mails": Mail}
     for kind in KINDS:
         items = given.get(kind) or []
-        there = set(session.scalars(sa.select(models[kind].key).where(models[kind].key.in_([i["key"] for i in items]))))
+        there = existing(session, kind, [item["key"] for item in items])
         for item in items:
             if item["key"] not in there:
                 try:
@@ -149,6 +185,17 @@ def bring(session: Session, given: dict[str, list[dict[str, Any]]], *, at: datet
                     raise BadText(f"{kind[:-1].capitalize()} {item['key']}: {error}") from None
                 made.append(f"{kind[:-1]} {item['key']}")
     return made
+
+
+def existing(session: Session, kind: str, keys: list[str]) -> set[str]:
+    """Which of these keys are there already."""
+    column = _KEYS[kind]
+    return set(session.scalars(sa.select(column).where(column.in_(keys))))
+
+
+def _make_field(session: Session, item: dict[str, Any], at: datetime) -> None:
+    made = {"label": item["name"], "kind": item.get("type", "text"), "name": item["key"]}
+    fields.declare(session, **made, choices=item.get("choices") or ())
 
 
 def _make_tag(session: Session, item: dict[str, Any], at: datetime) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from app.campaigns import palette
+from app.campaigns import parts as partly
 from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.graph import FlowSpec
 from app.kinds import Settings
@@ -26,13 +27,14 @@ def build() -> dict[str, Any]:
         "campaign": {"type": "string", "minLength": 1, "maxLength": 200, "description": "The name."},
         "key": {"type": "string"},
         "description": {"type": "string"},
+        "gallery": {"type": "object", "description": "What the gallery of ready programmes says; not imported."},
     }
     lists = {
         "triggers": {"type": "array", "items": _one_of("trigger", TRIGGERS.load(), definitions)},
         "start": {"type": "string", "description": "The first step; by default the first of the list."},
         "steps": {"type": "array", "items": _one_of("step", STEPS.load(), definitions)},
     }
-    parts = {name: {"type": "array", "items": _part()} for name in ("tags", "topics", "segments", "forms", "mails")}
+    parts = {name: {"type": "array", "items": _part()} for name in partly.KINDS}
     return {
         "$schema": ADDRESS,
         "title": "A Trellis campaign",

@@ -20,7 +20,7 @@ from app.engine.models import Campaign, Version
 __all__ = ["BadText", "Text", "create", "gather", "read", "replace", "write"]
 
 FORMAT = 1
-_ABOUT = ("trellis", "campaign", "name", "key", "description", "state")
+_ABOUT = ("trellis", "campaign", "name", "key", "description", "state", "gallery")
 _STEP = ("id", "name", "note", "kind", "settings", "next", "then")
 _ENTRY = ("already", "filter", "most_per_day", "key")
 _TRIGGER = ("id", "name", *_ENTRY, "kind", "settings")
