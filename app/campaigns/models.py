@@ -107,3 +107,44 @@ class ShadowRow(Base):
     lead_id: Mapped[Ref | None] = mapped_column(sa.ForeignKey("leads.id"), index=True)
     due_at: Mapped[datetime | None]  # when the shadow has something to do with it
     change: Mapped[dict[str, Any]]  # {"own": row} | {"changed": {column: [before, after]}} | {"gone": true}
+
+
+class Rehearsal(Base):
+    """A flow run over recorded history on a copy; of the copy only what came of it is kept."""
+
+    __tablename__ = "rehearsals"
+
+    id: Mapped[Id]
+    campaign_id: Mapped[Ref] = mapped_column(sa.ForeignKey("campaigns.id", ondelete="CASCADE"), index=True)
+    number: Mapped[int | None]  # of the version; None: the draft, as it was then
+    flow: Mapped[dict[str, Any]]
+    begins_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    every: Mapped[int]  # minutes between two ticks
+    segment: Mapped[Name] = mapped_column(default="")  # "": everybody whom the triggers could let in
+    lens: Mapped[Kind]  # nobody | past | recorded
+    state: Mapped[Kind] = mapped_column(default="running")  # running | done | cancelled | failed
+    progress: Mapped[int] = mapped_column(default=0)  # of a thousand
+    error: Mapped[str] = mapped_column(default="")
+    started_at: Mapped[datetime]
+    started_by: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
+    beat_at: Mapped[datetime]  # when the process that runs it last said that it lives
+    finished_at: Mapped[datetime | None]
+    result: Mapped[dict[str, Any] | None] = mapped_column(
+        deferred=True
+    )  # half a megabyte, where a list needs none of it
+
+
+class RehearsedPassage(Base):
+    """The way of one lead through a rehearsal, to be opened and followed; apart, so that erasing a person removes it."""
+
+    __tablename__ = "rehearsed_passages"
+
+    rehearsal_id: Mapped[Ref] = mapped_column(
+        sa.ForeignKey("rehearsals.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    lead_id: Mapped[Ref] = mapped_column(sa.ForeignKey("leads.id"), index=True)
+    state: Mapped[Kind]
+    step: Mapped[Name]  # where it stood at the end
+    told: Mapped[dict[str, Any]]

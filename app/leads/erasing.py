@@ -28,6 +28,7 @@ BLANKED: dict[str, dict[str, Any]] = {
 }
 DELETED = (
     "notes", "lead_tags", "segment_members", "subscriptions", "opt_outs", "mail_pauses", "waiting", "shadow_rows",
+    "rehearsed_passages",
 )  # fmt: skip
 # Events whose properties say nothing about the person and which reports count by.
 ANONYMOUS_PROPS = ("score_changed", "grade_changed", "stage_changed", "email_clicked", "campaign_left", "time_spent")
