@@ -1,6 +1,7 @@
 // Adding by "+", by palette and by drag: what each of them offers and where it goes.
 import { el, tile } from "./dom.js";
 import { draggable } from "./drag.js";
+import { branchOf } from "./folding.js";
 import { edgeOf, edges } from "./graph.js";
 import { clip } from "./model.js";
 
@@ -16,6 +17,7 @@ export class Adding {
     draggable(palette, canvas, (event) => this.fromPalette(event), (plus, { step }) => designer.insert(plus.dataset.plus, step));
     draggable(canvas.list, canvas, (event) => this.fromCard(event), (plus, { ids }) => designer.move(ids, plus.dataset.plus));
     draggable(canvas.marks, canvas, (event) => this.fromEnd(event), (card, { edge }) => designer.connect(edge, card.dataset.step));
+    draggable(canvas.marks, canvas, (event) => this.fromBranch(event), (plus, { ids }) => designer.move(ids, plus.dataset.plus));
   }
 
   drawPalette(root) {
@@ -95,6 +97,19 @@ export class Adding {
     this.menu.open({ at: back.getBoundingClientRect(), title, entries, back });
   }
 
+  /** From the keyboard: move steps behind another one. */
+  moveBehind(ids, back) {
+    const { designer } = this;
+    if (!designer.mayEdit || ids.some((id) => designer.isTrigger(id))) return;
+    this.picker.moveBehind(ids, (target) => {
+      const paths = edges(designer.flow).filter((edge) => edge.from === target);
+      const put = (edge) => (designer.move(ids, edge), this.canvas.focus(ids[0]));
+      if (designer.isTrigger(target)) return put("start");
+      if (paths.length === 1) return put(paths[0].id);
+      this.choosePath(paths, "Into which path?", (edge) => put(edge.id), back);
+    });
+  }
+
   openTriggers(back) {
     const { designer, menu } = this;
     const entries = designer.data.triggers.map((type) => ({ ...type, group: type.category, hint: type.help, run: () => (designer.addTrigger(type.kind), this.focusChosen()) }));
@@ -107,12 +122,21 @@ export class Adding {
   }
 
   fromCard(event) {
-    const card = event.target.closest(".flow-card[data-step]");
     const { designer } = this;
+    const fold = this.canvas.folding.drawn.folds.get(event.target.closest("[data-fold]")?.dataset.fold);
+    if (fold) return this.fromBranch(event, fold.edge);
+    const card = event.target.closest(".flow-card[data-step]");
     if (!card || designer.isTrigger(card.dataset.step)) return null;
     const ids = designer.chosen.includes(card.dataset.step) ? designer.chosenSteps : [card.dataset.step];
     const words = ids.length > 1 ? `${ids.length} steps` : designer.titleOf(clip(designer.flow, ids).steps[0]);
-    return { kind: "plus", words, ids };
+    const rest = () => (designer.chooseAlso(card.dataset.step), designer.say(`${designer.chosenSteps.length} chosen.`));
+    return { kind: "plus", words, ids, rest };
+  }
+
+  /** The name of a path, or a folded branch, takes along the whole branch. */
+  fromBranch(event, edge = event.target.closest(".flow-pill")?.dataset.edge) {
+    const ids = edge ? this.designer.withoutEnds(branchOf(this.designer.flow, edge)) : [];
+    return ids.length ? { kind: "plus", words: `Branch of ${ids.length === 1 ? "1 step" : `${ids.length} steps`}`, ids } : null;
   }
 
   fromEnd(event) {

@@ -1,6 +1,7 @@
 // The drawing: cards are HTML buttons in reading order, paths one SVG, labels and "+" on top of them.
-import { drawCard } from "./card.js";
+import { drawCard, drawFold } from "./card.js";
 import { counted, el, icon, number, spoken, svg } from "./dom.js";
+import { branchOf, canFold, Folding, isFold } from "./folding.js";
 import { edges } from "./graph.js";
 import { CARD, layout } from "./layout.js";
 import { rounded } from "./routes.js";
@@ -11,6 +12,7 @@ export class Canvas {
     this.root = root;
     this.designer = designer;
     this.places = new Map();
+    this.folding = new Folding(designer);
     this.paths = svg("svg", { class: "flow-paths", "aria-hidden": "true" });
     this.list = el("div", { class: "flow-cards", role: "list", "aria-label": "Steps of the campaign" });
     this.marks = el("div", { class: "flow-marks", role: "group", "aria-label": "Paths of the campaign" });
@@ -23,6 +25,7 @@ export class Canvas {
     designer.addEventListener("looks", () => this.draw());
     designer.addEventListener("figures", () => this.draw());
     designer.addEventListener("choose", () => this.showChosen());
+    this.folding.addEventListener("change", () => this.draw());
   }
 
   get middle() {
@@ -31,7 +34,7 @@ export class Canvas {
   }
 
   draw() {
-    const { flow } = this.designer;
+    const flow = (this.shown = this.folding.draw());
     const before = this.drawn?.cards;
     const triggers = flow.triggers.map((trigger) => trigger.id);
     this.drawn = layout(flow, window.dagre, triggers.length ? triggers : ["no-trigger"]);
@@ -46,8 +49,11 @@ export class Canvas {
 
   /** What the marketer looks at stays where it is while the rest makes room. */
   stayPut(before) {
-    const { flow, chosen } = this.designer;
-    const anchor = [...chosen, flow.start, ...flow.triggers.map((trigger) => trigger.id)].find((id) => before.has(id) && this.drawn.cards.has(id));
+    const { chosen } = this.designer;
+    const flow = this.shown;
+    const focused = document.activeElement?.closest?.("[data-step], [data-fold], [data-fold-edge]");
+    const held = focused?.dataset.step ?? focused?.dataset.fold ?? focused?.dataset.foldEdge?.split(":")[0];
+    const anchor = [held, ...chosen, flow.start, ...flow.triggers.map((trigger) => trigger.id)].find((id) => before.has(id) && this.drawn.cards.has(id));
     if (!anchor) return;
     const [old, now] = [before.get(anchor), this.drawn.cards.get(anchor)];
     this.view.x += (old.x - now.x) * this.view.scale;
@@ -57,8 +63,8 @@ export class Canvas {
 
   /** The order of the document is the order of reading, so that Tab and screen readers follow the flow. */
   drawCards() {
-    const { designer, drawn } = this;
-    const items = [...designer.flow.triggers, ...designer.flow.steps];
+    const { drawn } = this;
+    const items = [...this.shown.triggers, ...this.shown.steps];
     const kept = new Set(items.map((item) => item.id));
     const at = (item) => drawn.cards.get(item.id);
     items.sort((a, b) => at(a).y - at(b).y || at(a).x - at(b).x);
@@ -77,6 +83,7 @@ export class Canvas {
     const { designer } = this;
     const place = this.places.get(item.id) ?? el("div", { class: "flow-place", role: "listitem" }, el("button", { type: "button" }));
     this.places.set(item.id, place);
+    if (isFold(item.id)) return this.placeFold(place, item.id);
     const figures = designer.figures?.[designer.isTrigger(item.id) ? "triggers" : "steps"]?.[item.id];
     const view = {
       id: item.id,
@@ -91,6 +98,17 @@ export class Canvas {
     if (place.shown !== key) drawCard(place.firstChild, view);
     place.shown = key;
     this.put(place, this.drawn.cards.get(item.id));
+    return place;
+  }
+
+  placeFold(place, id) {
+    const { designer } = this;
+    const fold = this.folding.drawn.folds.get(id);
+    const steps = fold.steps.map((step) => designer.find(step));
+    const here = designer.figures ? steps.reduce((sum, step) => sum + (designer.figures.steps?.[step.id]?.here ?? 0), 0) : null;
+    const kinds = [...new Set(steps.map((step) => designer.typeOf(step).label))];
+    drawFold(place.firstChild, { id, edge: fold.edge, count: steps.length, kinds, here, problems: steps.flatMap((step) => designer.problemsOf(step.id)) });
+    this.put(place, this.drawn.cards.get(id));
     return place;
   }
 
@@ -126,12 +144,13 @@ export class Canvas {
     const marks = [];
     const start = this.drawn.routes.get("start");
     if (start && this.designer.mayEdit) marks.push(this.plus("start", start.plus, "Add a first step"));
-    for (const edge of edges(this.designer.flow)) {
+    for (const edge of edges(this.shown)) {
       const route = this.drawn.routes.get(edge.id);
-      if (!route) continue;
+      if (!route || isFold(edge.from)) continue;
       const step = this.designer.find(edge.from);
       const label = this.designer.portLabel(step, edge.port);
       if (route.pill) marks.push(this.pill(edge, route, label));
+      if (route.pill && !isFold(edge.to) && canFold(this.designer.flow, branchOf(this.designer.flow, edge.id))) marks.push(this.folder(edge, route, label));
       if (!this.designer.mayEdit) continue;
       marks.push(this.plus(edge.id, route.plus, `Add a step after ${this.designer.titleOf(step)}${label ? `, path ${label}` : ""}`));
       marks.push(this.end(edge, route, label));
@@ -146,6 +165,14 @@ export class Canvas {
     const words = label || edge.port;
     const element = el("button", { type: "button", class: `flow-pill ${pillTone(words)}`, tabindex: "-1", dataset: { edge: edge.id }, title: words }, el("span", {}, words), count, this.designer.figures ? spoken(` ${counted(passed ?? 0, "lead")} took this path`) : null);
     this.put(element, { x, y });
+    return element;
+  }
+
+  /** Folds the branch behind a path. */
+  folder(edge, { plus: [x, y] }, label) {
+    const words = `Fold the branch ${label || edge.port}`;
+    const element = el("button", { type: "button", class: "flow-fold", tabindex: "-1", "aria-label": words, title: `${words} (C)`, dataset: { foldEdge: edge.id } }, icon("chevron-up"));
+    this.put(element, { x: x + 26, y });
     return element;
   }
 
@@ -188,6 +215,7 @@ export class Canvas {
   }
 
   reveal(id) {
+    this.folding.reveal(id);
     const at = this.drawn.cards.get(id);
     if (at) this.view.reveal({ ...at, ...CARD });
   }

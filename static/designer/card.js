@@ -35,3 +35,18 @@ function foot(figures, note) {
   if (note) parts.push(el("span", { class: "flow-card-note", title: note }, icon("note", "icon icon-small"), spoken(`Note: ${note}`)));
   return parts.length ? el("span", { class: "flow-card-foot" }, parts) : "";
 }
+
+/** A folded branch: how many steps it hides, which kinds, how many leads are in it; a press opens it. */
+export function drawFold(button, { id, edge, count, kinds, here, problems }) {
+  button.className = "flow-card flow-folded tone-gray";
+  button.dataset.fold = id;
+  button.dataset.opens = edge;
+  const parts = [el("span", {}, "Open it")];
+  if (here) parts.unshift(el("span", { class: "flow-card-here" }, `${number(here)} here now`));
+  button.replaceChildren(
+    tile("stack-2", "gray"),
+    el("span", { class: "flow-card-text" }, el("span", { class: "flow-card-kind" }, "Folded branch", spoken(": ")), el("span", { class: "flow-card-title", title: kinds.join(", ") }, `${counted(count, "step")}: ${kinds.join(", ")}`, spoken(". "))),
+    el("span", { class: "flow-card-foot" }, parts),
+  );
+  if (problems.length) button.append(mark(problems, problems.filter((problem) => !problem.is_warning)));
+}

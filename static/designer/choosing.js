@@ -3,12 +3,16 @@ import { el } from "./dom.js";
 
 export function choosing(canvas, designer, panel) {
   canvas.list.addEventListener("click", (event) => {
+    const fold = event.target.closest("[data-fold]");
+    if (fold) return canvas.focus(canvas.folding.open(fold.dataset.opens));
     const card = event.target.closest("[data-step]");
     if (!card) return;
     if (event.shiftKey || event.ctrlKey || event.metaKey) designer.chooseAlso(card.dataset.step);
     else designer.choose(card.dataset.step);
   });
   canvas.marks.addEventListener("click", (event) => {
+    const folder = event.target.closest("[data-fold-edge]");
+    if (folder) return canvas.focus(canvas.folding.fold(folder.dataset.foldEdge));
     const pill = event.target.closest(".flow-pill");
     if (!pill) return;
     const cut = pill.dataset.edge.lastIndexOf(":");
@@ -42,7 +46,7 @@ function frame(start, canvas, designer) {
     box.remove();
     if (!area) return;
     const inside = designer.flow.steps.filter(({ id }) => {
-      const card = canvas.button(id).getBoundingClientRect();
+      const card = canvas.button(canvas.folding.standIn(id)).getBoundingClientRect(); // a fold is chosen with all in it
       return card.left < area.right && card.right > area.left && card.top < area.bottom && card.bottom > area.top;
     });
     designer.choose(inside.map((step) => step.id));

@@ -1,7 +1,9 @@
 // The state of one open designer: the flow and its history, what is chosen, what the server said about it; and its commands.
+import { behind } from "./folding.js";
 import { edgeOf, edges, inDeclaredOrder, stable, stepOf } from "./graph.js";
 import { History } from "./history.js";
 import * as model from "./model.js";
+import { isUnending, loopWith } from "./looping.js";
 import { move } from "./moving.js";
 import { counted } from "./dom.js";
 
@@ -111,6 +113,18 @@ export class Designer extends EventTarget {
     this.choose(kept.includes(id) ? kept.filter((other) => other !== id) : [...kept, id]);
   }
 
+  /** A step and all that only it leads to, but for plain ends. */
+  chooseBranch(id) {
+    const ids = this.withoutEnds(behind(this.flow, id));
+    if (!ids.length) return;
+    this.choose(ids);
+    this.say(`${counted(ids.length, "step")} chosen. Drag one of them, or press M, to move them all.`);
+  }
+
+  withoutEnds(ids) {
+    return ids.filter((id) => stepOf(this.flow, id).kind !== "exit");
+  }
+
   get chosenSteps() {
     return this.chosen.filter((id) => stepOf(this.flow, id));
   }
@@ -130,8 +144,7 @@ export class Designer extends EventTarget {
 
   insert(edge, kind) {
     const type = this.data.steps.find((one) => one.kind === kind);
-    const ports = type.ports.filter((port) => !port.optional).map((port) => port.name);
-    this.apply(model.insert(this.flow, edge, { kind, settings: type.settings, ports }, this.data.reserved), `${type.label} added`);
+    this.apply(model.insert(this.flow, edge, this.fresh(kind), this.data.reserved), `${type.label} added`);
   }
 
   remove(ids = this.chosen) {
@@ -158,7 +171,23 @@ export class Designer extends EventTarget {
   connect(edge, to) {
     const from = edgeOf(this.flow, edge);
     if (!from || from.to === to) return;
-    this.apply(model.connect(this.flow, edge, to), `The path now goes on at ${this.titleOf(this.find(to))}`);
+    const result = model.connect(this.flow, edge, to);
+    const timed = (step) => this.typeOf(step).category === "Timing";
+    if (isUnending(result.flow, edge, timed)) return this.emit("unending", { edge, to });
+    this.apply(result, `The path now goes on at ${this.titleOf(this.find(to))}`);
+  }
+
+  /** A loop with the wait that slows it and, if it is limited, the step that ends it. */
+  loop(edge, to, isLimited) {
+    const steps = Object.fromEntries(["wait", "repeat"].map((kind) => [kind, this.fresh(kind)]));
+    if (!isLimited) delete steps.repeat;
+    this.apply(loopWith(this.flow, edge, to, steps, this.data.reserved), isLimited ? "Loop drawn, with a limit and a wait" : "Loop drawn, with a wait");
+  }
+
+  /** A new step of a kind as it comes out of the palette. */
+  fresh(kind) {
+    const type = this.data.steps.find((one) => one.kind === kind);
+    return { kind, settings: type.settings, ports: type.ports.filter((port) => !port.optional).map((port) => port.name) };
   }
 
   copy(ids = this.chosenSteps) {
@@ -175,7 +204,9 @@ export class Designer extends EventTarget {
   /** Paste on an edge; without one behind the chosen step. */
   paste(edge, clip = this.clip) {
     const after = edge ?? edges(this.flow).find((one) => one.from === this.chosenSteps[this.chosenSteps.length - 1])?.id ?? "start";
-    if (!clip?.steps?.length || clip.steps.some((step) => !this.data.steps.some((type) => type.kind === step.kind))) return;
+    if (!clip?.steps?.length) return this.say("Nothing has been copied yet.");
+    const strange = clip.steps.find((step) => !this.data.steps.some((type) => type.kind === step.kind));
+    if (strange) return this.say(`Not pasted: this Trellis has no step of kind ${strange.kind}.`);
     this.apply(model.paste(this.flow, after, clip, { reserved: this.data.reserved }), `${counted(clip.steps.length, "step")} pasted`);
   }
 

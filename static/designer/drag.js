@@ -5,7 +5,10 @@ const SLOP = 6; // pixels before a press becomes a drag
 const HOLD = 350; // milliseconds a finger rests before it drags, since a moving finger pans
 const SNAP = 46; // how near to a "+" is near enough
 
-/** Let `source` start drags. `describe(event)` answers {words, kind: "plus" | "card", from?} or null; `drop(target, drag)` ends one. */
+/**
+ * Let `source` start drags. `describe(event)` answers {words, kind: "plus" | "card", from?, rest?} or null; `drop(target, drag)`
+ * ends one; `rest` is what a finger means that was held and lifted where it was.
+ */
 export function draggable(source, canvas, describe, drop) {
   source.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || event.shiftKey || event.ctrlKey) return;
@@ -22,6 +25,8 @@ class Drag {
     addEventListener("pointermove", (moved) => this.moved(moved), options);
     addEventListener("pointerup", (ended) => this.ended(ended), options);
     addEventListener("pointercancel", () => this.finish(), options);
+    addEventListener("pointerdown", (second) => second.pointerId !== this.pointer && this.finish(), options); // two fingers pinch
+    addEventListener("contextmenu", (menu) => this.isTouch && menu.preventDefault(), options); // a finger held is no wish for a menu
     addEventListener("keydown", (key) => key.key === "Escape" && this.active && (key.preventDefault(), this.finish()), options);
     addEventListener("touchmove", (touch) => this.active && touch.preventDefault(), { ...options, passive: false });
     this.isTouch = event.pointerType === "touch";
@@ -37,6 +42,7 @@ class Drag {
       this.begin();
     }
     if (!this.active) return;
+    this.hasMoved ||= isFar;
     event.preventDefault();
     event.stopPropagation();
     this.show();
@@ -100,13 +106,14 @@ class Drag {
 
   ended(event) {
     if (event.pointerId !== this.pointer) return;
-    const [wasActive, target] = [this.active, this.target];
+    const [wasActive, target] = [this.active, this.isTouch && !this.hasMoved ? null : this.target];
     this.finish();
     if (!wasActive) return;
     const swallow = (click) => (click.stopPropagation(), click.preventDefault());
     addEventListener("click", swallow, { capture: true, once: true });
     setTimeout(() => removeEventListener("click", swallow, { capture: true }));
     if (target) this.drop(target, this.drag);
+    else if (this.isTouch && !this.hasMoved) this.drag.rest?.();
   }
 
   finish() {

@@ -2,13 +2,17 @@
 import { edges, loops } from "./graph.js";
 import { CARD } from "./layout.js";
 
+const CARDS = "[data-step], [data-fold]";
+const idOf = (card) => card.dataset.step ?? card.dataset.fold;
+const ARROWS = ["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight"];
+
 export class Keyboard {
-  constructor({ designer, canvas, adding, picker, openPanel, help }) {
-    Object.assign(this, { designer, canvas, adding, picker, openPanel, help });
+  constructor({ designer, canvas, adding, picker, openPanel, help, look }) {
+    Object.assign(this, { designer, canvas, adding, picker, openPanel, help, look });
     document.addEventListener("keydown", (event) => this.key(event));
     canvas.list.addEventListener("focusin", (event) => {
-      const card = event.target.closest("[data-step]");
-      if (card && card.matches(":focus-visible")) canvas.reveal(card.dataset.step);
+      const card = event.target.closest(CARDS);
+      if (card && card.matches(":focus-visible")) canvas.reveal(idOf(card));
     });
   }
 
@@ -40,26 +44,45 @@ export class Keyboard {
   }
 
   single(event) {
-    const { canvas, designer, help, picker } = this;
-    const card = event.target.closest?.("[data-step]");
-    const anywhere = { f: () => canvas.view.fit(), 0: () => canvas.view.home(canvas.middle), i: () => canvas.view.zoom(1.2), o: () => canvas.view.zoom(1 / 1.2), "/": () => picker.jump(), "?": help, Escape: () => this.escape(card) };
+    const { canvas, designer, help, look, picker } = this;
+    const card = event.target.closest?.(CARDS);
+    const anywhere = { F: look.fullScreen, C: () => canvas.folding.openAll(), f: () => canvas.view.fit(), 0: () => canvas.view.home(canvas.middle), i: () => canvas.view.zoom(1.2), o: () => canvas.view.zoom(1 / 1.2), "/": () => picker.jump(), "?": help, Escape: () => this.escape(card) };
     if (event.key in anywhere) return anywhere[event.key];
+    if (!card && ARROWS.includes(event.key) && (event.target === document.body || event.target.closest?.("#canvas"))) return () => canvas.focus(designer.chosenSteps[0] ?? designer.flow.triggers[0]?.id ?? designer.flow.start);
     const removal = ["Delete", "Backspace"].includes(event.key);
     if (removal && designer.chosen.length && !(card && !designer.chosen.includes(card.dataset.step))) return () => this.removeAndStay(designer.chosen);
-    return card ? this.onCard(event, card) : null;
+    if (!card) return null;
+    return card.dataset.fold ? this.onFold(event, card) : this.onCard(event, card);
+  }
+
+  /** The keys that walk, on whatever card. */
+  walking(id) {
+    return {
+      ArrowDown: () => this.walk(id, this.next(id)),
+      ArrowUp: () => this.walk(id, this.previous(id)),
+      ArrowLeft: () => this.walk(id, this.beside(id, -1)),
+      ArrowRight: () => this.walk(id, this.beside(id, 1)),
+      Home: () => this.walk(id, this.designer.flow.triggers[0]?.id ?? this.designer.flow.start),
+    };
+  }
+
+  onFold(event, card) {
+    const open = () => this.canvas.focus(this.canvas.folding.open(card.dataset.opens));
+    return { ...this.walking(card.dataset.fold), c: open, Enter: open, " ": open }[event.key];
   }
 
   onCard(event, card) {
     const id = card.dataset.step;
     const { designer, adding } = this;
     const acts = {
-      ArrowDown: () => this.walk(id, this.next(id)),
-      ArrowUp: () => this.walk(id, this.previous(id)),
-      ArrowLeft: () => this.walk(id, this.beside(id, -1)),
-      ArrowRight: () => this.walk(id, this.beside(id, 1)),
-      Home: () => this.walk(id, designer.flow.triggers[0]?.id ?? designer.flow.start),
+      ...this.walking(id),
       "+": () => adding.addAfter(id, card),
       g: () => this.goTo(id, card),
+      m: () => adding.moveBehind(designer.chosenSteps.includes(id) ? designer.chosenSteps : [id], card),
+      b: () => designer.chooseBranch(id),
+      c: () => this.fold(id),
+      n: () => (designer.choose(id), this.openPanel("panel-note")),
+      F2: () => (designer.choose(id), this.openPanel("panel-name")),
       Enter: () => (designer.choose(id), this.openPanel()),
       " ": () => designer.chooseAlso(id),
       Delete: () => this.removeAndStay([id]),
@@ -74,12 +97,12 @@ export class Keyboard {
   }
 
   forward() {
-    const back = loops(this.designer.flow);
-    return edges(this.designer.flow).filter((edge) => !back.has(edge.id));
+    const back = loops(this.canvas.shown);
+    return edges(this.canvas.shown).filter((edge) => !back.has(edge.id));
   }
 
   next(id) {
-    if (this.designer.isTrigger(id)) return this.designer.flow.start;
+    if (this.designer.isTrigger(id)) return this.canvas.shown.start;
     return this.forward().find((edge) => edge.from === id)?.to;
   }
 
@@ -88,11 +111,18 @@ export class Keyboard {
     return before ?? (id === this.designer.flow.start ? this.designer.flow.triggers[0]?.id : undefined);
   }
 
+  /** Fold the smallest branch that this step is in. */
+  fold(id) {
+    const edge = this.canvas.folding.innermost(id);
+    if (!edge) return this.designer.say("This step is in no branch that could be folded.");
+    this.canvas.focus(this.canvas.folding.fold(edge));
+  }
+
   /** The neighbour in the same row. */
   beside(id, direction) {
     const { cards } = this.canvas.drawn;
     const here = cards.get(id);
-    const row = [...cards].filter(([other, at]) => this.designer.find(other) && Math.abs(at.y - here.y) < CARD.height).sort((a, b) => a[1].x - b[1].x);
+    const row = [...cards].filter(([other, at]) => this.canvas.button(other) && Math.abs(at.y - here.y) < CARD.height).sort((a, b) => a[1].x - b[1].x);
     return row[row.findIndex(([other]) => other === id) + direction]?.[0];
   }
 

@@ -6,6 +6,8 @@ import { choosing } from "./choosing.js";
 import { Designer } from "./designer.js";
 import { useSprite } from "./dom.js";
 import { Keyboard } from "./keyboard.js";
+import { looking } from "./looking.js";
+import { looping } from "./looping.js";
 import { Menu } from "./menu.js";
 import { minimap } from "./minimap.js";
 import { Panel } from "./panel.js";
@@ -23,13 +25,16 @@ useSprite(data.sprite);
 const designer = new Designer(data);
 const canvas = new Canvas(root, designer);
 const picker = new Picker(designer, canvas);
-const adding = new Adding({ designer, canvas, menu: new Menu(), picker, palette: byId("palette") });
+const menu = new Menu();
+const adding = new Adding({ designer, canvas, menu, picker, palette: byId("palette") });
 const panel = new Panel(byId("panel"), { designer, canvas, picker, urls: data.urls });
 const saving = new Saving({ designer, url: data.urls.draft, revision: data.revision, status: byId("save-state"), dialog: byId("conflict-dialog") });
 const help = () => byId("help-dialog").showModal();
-const openPanel = () => setTimeout(() => panel.focus(), 120);
+const openPanel = (field) => setTimeout(() => panel.focus(field), 120);
+const look = looking(canvas, designer);
 
-new Keyboard({ designer, canvas, adding, picker, openPanel, help });
+new Keyboard({ designer, canvas, adding, picker, openPanel, help, look });
+looping({ designer, canvas, menu });
 choosing(canvas, designer, panel);
 minimap(byId("minimap"), canvas, designer);
 problemList(byId("problems"), byId("problems-button"), { designer, canvas });
@@ -43,9 +48,6 @@ designer.addEventListener("trouble", ({ detail }) => toast(detail, "red"));
 const buttons = {
   "tool-undo": () => designer.undo(),
   "tool-redo": () => designer.redo(),
-  "tool-out": () => canvas.view.zoom(1 / 1.2),
-  "tool-in": () => canvas.view.zoom(1.2),
-  "tool-fit": () => canvas.view.fit(),
   "tool-find": () => picker.jump(),
   "tool-help": help,
   "tool-settings": () => designer.choose("campaign"),

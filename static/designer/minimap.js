@@ -1,5 +1,6 @@
 // A small picture of the whole flow with the part in view, shown only when the flow is larger than the view.
 import { svg } from "./dom.js";
+import { isFold } from "./folding.js";
 import { CARD } from "./layout.js";
 
 export function minimap(root, canvas, designer) {
@@ -10,8 +11,8 @@ export function minimap(root, canvas, designer) {
 
   const redraw = () => {
     const { bounds, cards } = canvas.drawn;
-    const tone = (id) => designer.typeOf(designer.find(id)).tone;
-    const known = [...cards].filter(([id]) => designer.find(id));
+    const tone = (id) => (isFold(id) ? "gray" : designer.typeOf(designer.find(id)).tone);
+    const known = [...cards].filter(([id]) => isFold(id) || designer.find(id));
     drawing.setAttribute("viewBox", `${bounds.x} ${bounds.y} ${bounds.width} ${bounds.height}`);
     drawing.replaceChildren(
       ...known.map(([id, { x, y }]) => svg("rect", { class: `minimap-card tone-${tone(id)}`, x, y, rx: 12, ...CARD })),
@@ -44,6 +45,7 @@ export function minimap(root, canvas, designer) {
   root.addEventListener("pointermove", (event) => event.buttons && goTo(event));
 
   for (const name of ["change", "looks"]) designer.addEventListener(name, redraw);
+  canvas.folding.addEventListener("change", redraw);
   view.addEventListener("move", follow);
   redraw();
 }

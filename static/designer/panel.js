@@ -15,8 +15,8 @@ export class Panel {
     this.show();
   }
 
-  focus() {
-    const field = this.root.querySelector("input:not([type=hidden], :disabled), select:enabled, textarea:enabled");
+  focus(id = "") {
+    const field = document.getElementById(id) ?? this.root.querySelector("input:not([type=hidden], :disabled), select:enabled, textarea:enabled");
     (field ?? this.root.querySelector("button:enabled:not(.panel-close)"))?.focus();
   }
 
@@ -154,7 +154,11 @@ export class Panel {
   foot(item) {
     if (!this.designer.mayEdit) return "";
     const buttons = [el("button", { type: "button", class: "btn btn-outline-danger btn-sm", onclick: () => this.designer.remove([item.id]) }, this.designer.isTrigger(item.id) ? "Delete trigger" : "Delete step")];
-    if (!this.designer.isTrigger(item.id)) buttons.push(el("button", { type: "button", class: "btn btn-sm", onclick: () => this.designer.duplicate([item.id]) }, "Duplicate"));
+    const button = (label, title, run) => el("button", { type: "button", class: "btn btn-sm", title, onclick: run }, label);
+    if (!this.designer.isTrigger(item.id)) {
+      buttons.push(button("Duplicate", "Ctrl+D", () => this.designer.duplicate([item.id])), button("Copy", "Ctrl+C; paste it at any “+”", () => this.designer.copy([item.id])));
+      if (Object.keys(item.next).length) buttons.push(button("Branch", "Choose this step and all that only it leads to (B)", () => this.designer.chooseBranch(item.id)));
+    }
     return el("div", { class: "panel-foot" }, buttons);
   }
 

@@ -24,6 +24,13 @@ export class Picker {
     });
   }
 
+  /** Where steps are to go: behind a trigger, which means first, or behind a step that goes on. */
+  moveBehind(ids, run) {
+    const { flow } = this.designer;
+    const steps = flow.steps.filter((step) => !ids.includes(step.id) && Object.keys(step.next).length);
+    this.open(ids.length === 1 ? "Move it behind…" : `Move ${ids.length} steps behind…`, [...flow.triggers.slice(0, 1), ...steps], run);
+  }
+
   jump() {
     this.open("Jump to a step", [...this.designer.flow.triggers, ...this.designer.flow.steps], (id) => {
       this.designer.choose(id);

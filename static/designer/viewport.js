@@ -86,14 +86,16 @@ export class Viewport extends EventTarget {
     else this.pan(-event.deltaX * unit, -event.deltaY * unit);
   }
 
-  /** One finger or the mouse on the ground pans, two fingers pinch. */
+  /** The mouse on the ground pans; a finger pans from anywhere, two pinch, also when they come down on cards. */
   followPointers() {
     const held = new Map();
     let apart = 0;
     this.frame.addEventListener("pointerdown", (event) => {
-      if (event.button > 1 || event.shiftKey || (event.button === 0 && event.target.closest("button, .minimap"))) return;
+      const isFinger = event.pointerType === "touch";
+      const isOnButton = event.target.closest("button, .flow-end");
+      if (event.button > 1 || event.shiftKey || event.target.closest(".minimap, .canvas-tools") || (event.button === 0 && isOnButton && !isFinger)) return;
       held.set(event.pointerId, event);
-      this.frame.setPointerCapture(event.pointerId);
+      if (!isOnButton) this.frame.setPointerCapture(event.pointerId);
     });
     this.frame.addEventListener("pointermove", (event) => {
       const before = held.get(event.pointerId);
@@ -110,7 +112,7 @@ export class Viewport extends EventTarget {
       held.delete(event.pointerId);
       apart = 0;
     };
-    this.frame.addEventListener("pointerup", release);
-    this.frame.addEventListener("pointercancel", release);
+    addEventListener("pointerup", release, true);
+    addEventListener("pointercancel", release, true);
   }
 }

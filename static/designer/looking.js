@@ -1,0 +1,28 @@
+// The tools in the corner of the canvas: zoom, fit, full screen.
+export function looking(canvas, designer) {
+  const { view } = canvas;
+  const byId = (id) => document.getElementById(id);
+  const shown = byId("tool-scale");
+  const home = () => view.home(canvas.middle);
+
+  async function fullScreen() {
+    if (document.fullscreenElement) return document.exitFullscreen();
+    try {
+      await document.documentElement.requestFullscreen();
+    } catch {
+      designer.say("This browser does not allow a full screen here.");
+    }
+  }
+
+  const showScale = () => (shown.textContent = `${Math.round(view.scale * 100)} %`);
+  view.addEventListener("move", showScale);
+  showScale();
+  document.addEventListener("fullscreenchange", () => {
+    const isFull = Boolean(document.fullscreenElement);
+    byId("tool-full").setAttribute("aria-pressed", String(isFull));
+    designer.say(isFull ? "Full screen. Escape leaves it." : "Full screen left.");
+  });
+  const tools = { "tool-out": () => view.zoom(1 / 1.2), "tool-in": () => view.zoom(1.2), "tool-scale": home, "tool-fit": () => view.fit(), "tool-full": fullScreen };
+  for (const [id, run] of Object.entries(tools)) byId(id).addEventListener("click", run);
+  return { fullScreen };
+}
