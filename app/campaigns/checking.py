@@ -239,7 +239,8 @@ def _unreached(spec: FlowSpec) -> Iterator[Problem]:
     """As the engine says it, for a flow that is too unfinished for the engine to walk."""
     nexts = {step.id: list(step.next.values()) for step in spec.steps}
     seen: set[str] = set()
-    open_ = [spec.start or ""]
+    goals = [step.id for step in spec.steps if (type_ := STEPS.get(step.kind)) and type_.is_goal]
+    open_ = [spec.start or "", *goals]
     while open_:
         here = open_.pop()
         if here in nexts and here not in seen:

@@ -258,7 +258,7 @@ def _edge_problems(spec: FlowSpec, steps: dict[str, Step]) -> list[Problem]:
 
 
 def _path_problems(flow: Flow) -> list[Problem]:
-    reached = set(flow.order)
+    reached = _reached(flow)
     problems = [
         Problem("No path leads to this step; draw one, or delete it.", step=step.id, is_warning=True)
         for step in flow.steps.values()
@@ -273,6 +273,18 @@ def _path_problems(flow: Flow) -> list[Problem]:
             )
         )
     return problems
+
+
+def _reached(flow: Flow) -> set[str]:
+    """The steps a lead can come to: from the start, or from a goal, which pulls leads to itself from anywhere."""
+    seen: set[str] = set()
+    open_ = [str(flow.spec.start), *(goal.id for goal in flow.goals)]
+    while open_:
+        here = open_.pop()
+        if here not in seen:
+            seen.add(here)
+            open_ += flow.steps[here].next.values()
+    return seen
 
 
 def _loop_without_wait(flow: Flow) -> str | None:
