@@ -115,13 +115,19 @@ def get(session: Session, campaign_id: int) -> Draft:
         return draft
     campaign = session.get_one(Campaign, campaign_id)
     version = session.get(Version, campaign.version_id) if campaign.version_id else None
-    flow = version.flow if version else blank()
-    return Draft(campaign_id=campaign_id, flow=flow, revision=0, updated_at=campaign.updated_at, updated_by=None)
+    given = {"flow": version.flow if version else blank(), "scenarios": version.scenarios if version else []}
+    return Draft(campaign_id=campaign_id, **given, revision=0, updated_at=campaign.updated_at, updated_by=None)
 
 
 def save(session: Session, campaign_id: int, flow: Any, *, revision: int, user_id: int | None, at: datetime) -> Draft:
     """Replace the draft if it still is the revision that was seen; raises Conflict with the newer one otherwise."""
-    values = {"flow": written(flow), "revision": revision + 1, "updated_at": at, "updated_by": user_id}
+    values = {
+        "flow": written(flow),
+        "revision": revision + 1,
+        "updated_at": at,
+        "updated_by": user_id,
+        "replaced": None,
+    }
     seen = sa.update(Draft).where(Draft.campaign_id == campaign_id, Draft.revision == revision).values(**values)
     if not session.execute(seen.execution_options(synchronize_session=False)).rowcount:  # type: ignore[attr-defined]
         theirs = session.get(Draft, campaign_id)
@@ -134,9 +140,20 @@ def save(session: Session, campaign_id: int, flow: Any, *, revision: int, user_i
     return session.get_one(Draft, campaign_id)
 
 
-def replace(session: Session, campaign_id: int, flow: Any, *, user_id: int | None, at: datetime) -> Draft:
-    """Replace the draft whatever its revision: an import or a restored version, asked for by name."""
-    return save(session, campaign_id, flow, revision=get(session, campaign_id).revision, user_id=user_id, at=at)
+def replace(
+    session: Session, campaign_id: int, flow: Any, *, user_id: int | None, at: datetime, words: str = "Draft replaced"
+) -> Draft:
+    """Replace the draft whatever its revision: an import or a restored version, asked for by name.
+
+    What there was before is kept until the next change, so that the designer can undo it.
+    """
+    before = get(session, campaign_id)
+    kept, revision = before.flow, before.revision
+    draft = save(session, campaign_id, flow, revision=revision, user_id=user_id, at=at)
+    if draft.flow != kept:
+        draft.replaced = {"flow": kept, "words": words, "revision": draft.revision}
+        session.flush()
+    return draft
 
 
 def rename(session: Session, campaign_id: int, name: str, *, at: datetime) -> None:

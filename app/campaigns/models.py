@@ -19,6 +19,12 @@ class Draft(Base):
     revision: Mapped[int] = mapped_column(default=1)  # an edit names the revision it saw; another one is a conflict
     updated_at: Mapped[datetime]
     updated_by: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
+    scenarios: Mapped[list[Any]] = mapped_column(
+        default=list, server_default="[]"
+    )  # what the flow is to do, to test it
+    replaced: Mapped[
+        dict[str, Any] | None
+    ]  # {"flow", "words", "revision"}: what `revision` replaced as a whole, and why
 
 
 class Move(Base):

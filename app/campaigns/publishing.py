@@ -84,6 +84,7 @@ def _new_version(
 ) -> Version:
     last = session.scalar(sa.select(sa.func.max(Version.number)).where(Version.campaign_id == campaign.id))
     version = Version(campaign_id=campaign.id, number=(last or 0) + 1, flow=flow, published_at=at, published_by=user_id)
+    version.scenarios = drafting.get(session, campaign.id).scenarios or []
     session.add(version)
     session.flush()
     return version

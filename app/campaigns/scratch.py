@@ -105,7 +105,7 @@ def publish(found: Found, campaign_id: int, version_id: int, flow: dict[str, Any
             row |= {"state": "live", "version_id": version_id, "paused_at": None, "pauses": []}
     found["versions"].append(
         {"id": version_id, "campaign_id": campaign_id, "number": 1, "flow": flow, "published_at": at}
-        | {"published_by": None}
+        | {"published_by": None, "scenarios": []}
     )
 
 
@@ -133,7 +133,7 @@ def sweep() -> None:
 
 def _fill(path: Path, found: Found, lay: Callable[[sa.Connection], None]) -> None:
     """Write the rows; references to what was left behind dangle, so nobody may check them here."""
-    path.write_bytes(_empty())
+    path.write_bytes(empty())
     engine = sa.create_engine(f"sqlite:///{path}", module=sqlite_driver())
     with engine.begin() as connection:
         for name, rows in found.items():
@@ -144,7 +144,7 @@ def _fill(path: Path, found: Found, lay: Callable[[sa.Connection], None]) -> Non
 
 
 @cache
-def _empty() -> bytes:
+def empty() -> bytes:
     """A database with all tables and nothing in them; making it takes longer than most tries."""
     counting = sa.MetaData()
     for each in Base.metadata.sorted_tables:

@@ -43,6 +43,7 @@ class Version(Base):
     campaign_id: Mapped[Ref] = mapped_column(sa.ForeignKey("campaigns.id", ondelete="CASCADE"))
     number: Mapped[int]
     flow: Mapped[dict[str, Any]]
+    scenarios: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # with which it was published
     published_at: Mapped[datetime]
     published_by: Mapped[Ref | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
 

@@ -20,6 +20,7 @@ export class Designer extends EventTarget {
     this.chosen = [];
     this.learn(data.flow, data.looks);
     this.history = new History(this.tidy(data.flow), `trellis-undo-${data.campaign.id}`);
+    if (data.replaced) this.history.replaced({ ...data.replaced, flow: this.tidy(data.replaced.flow) });
     this.history.addEventListener("change", () => this.changed());
   }
 

@@ -25,6 +25,11 @@ export class History extends EventTarget {
     this.become(flow);
   }
 
+  /** The flow was replaced as a whole outside of this window; undo brings back what there was. */
+  replaced({ flow, words }) {
+    if (!this.past.length) this.past.push({ flow, words, strand: "" });
+  }
+
   /** Go one change back; answers the words of what was undone, or undefined. */
   undo() {
     return this.step(this.past, this.future);

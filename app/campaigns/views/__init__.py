@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from app.campaigns.views import designer, listing, people, publication, shadow, steering, trying, under_way
+from app.campaigns.views import designer, listing, people, publication, shadow, steering, trying, under_way, versions
 from app.campaigns.views.room import blueprint
 
-__all__ = ["blueprints", "designer", "listing", "people", "publication", "shadow", "steering", "trying", "under_way"]
+__all__ = [
+    "blueprints",
+    "designer",
+    "listing",
+    "people",
+    "publication",
+    "shadow",
+    "steering",
+    "trying",
+    "under_way",
+    "versions",
+]
 
 blueprints = (blueprint,)

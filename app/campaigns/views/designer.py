@@ -55,6 +55,7 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
         "triggers": palette.triggers(),
         "figures": statistics.figures(session(), campaign.id, draft.flow, now=clock.now()) if version else None,
         "reserved": drafting.reserved(session(), campaign.id),
+        "replaced": draft.replaced if draft.replaced and draft.replaced["revision"] == draft.revision else None,
         "sprite": asset("vendor/icons.svg"),
         "urls": {
             "draft": url_for("campaigns.save_draft", campaign_id=id_),

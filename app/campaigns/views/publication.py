@@ -1,4 +1,4 @@
-"""Publishing, pausing and resuming a campaign, and its published versions."""
+"""Publishing and pausing a campaign."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from flask import Response, jsonify, request, url_for
 from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
-from app.campaigns import checking, drafting, pausing, planning, publishing, undoing
+from app.campaigns import checking, pausing, planning, publishing, undoing
 from app.campaigns.views.room import blueprint, found
-from app.engine.models import Version
 from app.web import Refused, htmx, session
 
 
@@ -45,15 +44,3 @@ def pause(campaign_id: int) -> Response:
     auditing.note(session(), current_user.id, "paused campaign", "campaign", campaign_id)
     htmx.toast("Paused: nobody enters or moves, and queued mail is held.", "warning")
     return htmx.refresh()
-
-
-@blueprint.post("/campaigns/<int:campaign_id>/versions/<int:number>/draft")
-def restore(campaign_id: int, number: int) -> Response:
-    """Take an older version as the draft; what is live stays as it is."""
-    found(campaign_id)
-    version = session().query(Version).filter_by(campaign_id=campaign_id, number=number).one_or_none()
-    if version is None:
-        raise Refused(f"There is no version {number}.", 404)
-    drafting.replace(session(), campaign_id, version.flow, user_id=current_user.id, at=clock.now())
-    htmx.toast(f"The draft is version {number} again; publish it to make it live.")
-    return htmx.redirect(url_for("campaigns.show", campaign_id=campaign_id))

@@ -46,23 +46,6 @@ def undo(campaign_id: int) -> Response:
     return htmx.redirect(url_for("campaigns.show", campaign_id=campaign_id))
 
 
-@blueprint.get("/campaigns/<int:campaign_id>/versions")
-def versions(campaign_id: int) -> str:
-    campaign = found(campaign_id)
-    version = session().get(Version, campaign.version_id) if campaign.version_id else None
-    return render_template(
-        "campaigns/versions.html",
-        campaign=campaign,
-        version=version,
-        versions=queries.versions(session(), campaign_id),
-        undoable=undoing.undoable(session(), campaign_id),
-        may_edit=current_user.role in ("administrator", "marketer") and campaign.state != "ended",
-    )
-
-
-# --- pause and release
-
-
 @blueprint.get("/campaigns/<int:campaign_id>/release")
 def release_form(campaign_id: int) -> str:
     """The dialog of “Resume”: what it lets go, and how fast."""
