@@ -11,8 +11,8 @@ from zoneinfo import available_timezones
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app import db
-from app.campaigns import doubting
+from app import clock, db
+from app.campaigns import accepting, aiming, awaiting, doubting
 from app.engine import graph
 from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.graph import FlowSpec, Problem, StepSpec
@@ -63,12 +63,14 @@ def problems(session: Session, flow: Any) -> list[Problem]:
         _keys(steps, known),
         _mails(session, spec, steps),
         _warnings(session, steps),
-        doubting.doubts(steps),
+        doubting.doubts(spec, steps),
+        awaiting.doubts(spec, steps, known, today=clock.now().date(), holds=_holds),
+        aiming.doubts(spec, steps),
         () if flow_read else _unreached(spec),
         _no_way_out(spec, steps),
     ):
         found += checks
-    return _in_order(spec, found)
+    return _in_order(spec, accepting.marked(found, spec.accepted))
 
 
 def _checked(spec: StepSpec) -> Checked | None:
@@ -81,7 +83,7 @@ def _in_order(spec: FlowSpec, found: list[Problem]) -> list[Problem]:
     ids = [*(trigger.id for trigger in spec.triggers), *(step.id for step in spec.steps)]
     place = {id_: i for i, id_ in enumerate(ids)}
     unique = {(p.step, p.sentence): p for p in found}
-    return sorted(unique.values(), key=lambda p: (p.is_warning, place.get(p.step or "", -1)))
+    return sorted(unique.values(), key=lambda p: (p.is_warning, bool(p.accepted), place.get(p.step or "", -1)))
 
 
 def _whole(spec: FlowSpec, known: Known) -> Iterator[Problem]:
@@ -97,6 +99,8 @@ def _whole(spec: FlowSpec, known: Known) -> Iterator[Problem]:
             yield Problem(f"Exit {number} ({leave.reason}): choose a condition.", setting="exits")
         else:
             yield from (Problem(f"Exit {number} ({leave.reason}): {c.sentence}", setting="exits") for c in wrong)
+            if _opens_alone(leave.rule):
+                yield Problem(f"Exit {number} ({leave.reason}): {OPENS_ALONE}", setting="exits", is_warning=True)
 
 
 def _triggers(spec: FlowSpec, known: Known, outside: Known) -> Iterator[Problem]:
@@ -224,10 +228,16 @@ def _kinds(rule: Any) -> Iterator[str]:
 
 def _nobody_receives(session: Session, handoffs: list[Checked]) -> Iterator[Problem]:
     reps, users = db.table("reps"), db.table("users")
-    active = sa.select(reps.c.team).join(users, users.c.id == reps.c.user_id).where(users.c.is_active)
-    teams = set(session.scalars(active))
+    active = sa.select(reps.c.team, reps.c.absent_until).join(users, users.c.id == reps.c.user_id)
+    found = session.execute(active.where(users.c.is_active)).all()
+    teams, now = {rep.team for rep in found}, clock.now()
+    here = {rep.team for rep in found if rep.absent_until is None or rep.absent_until <= now}
     for step in handoffs:
         team = getattr(step.settings, "team", "")
+        if teams and (not here if not team else team in teams - here):
+            whose = f"of the team “{team}” " if team else ""
+            sentence = f"Everybody {whose}who takes leads is away now, so nobody answers until they are back."
+            yield Problem(sentence, step=step.spec.id, is_warning=True)
         if not teams:
             sentence = "Nobody takes leads yet: name the people who do under Sales handoff."
             yield Problem(sentence, step=step.spec.id, is_warning=True)
@@ -273,4 +283,5 @@ def _no_way_out(spec: FlowSpec, steps: dict[str, Checked]) -> Iterator[Problem]:
 
 def plain(found: list[Problem]) -> list[dict[str, Any]]:
     """Problems as the designer and the command line show them."""
-    return [{"step": p.step, "setting": p.setting, "sentence": p.sentence, "is_warning": p.is_warning} for p in found]
+    names = ("step", "setting", "sentence", "is_warning", "accepted")
+    return [{name: getattr(problem, name) for name in names} for problem in found]

@@ -46,7 +46,7 @@ def write(text: Text) -> str:
     about: dict[str, Any] = {"trellis": FORMAT, "campaign": text.name, "key": text.key, "description": text.description}
     out = {name: value for name, value in about.items() if value != ""}
     usual = FlowSpec.model_validate({}).model_dump(mode="json")
-    out |= {name: text.flow[name] for name in _GOVERNING if text.flow.get(name, usual[name]) != usual[name]}
+    out |= {name: text.flow[name] for name in _GOVERNING if text.flow.get(name, usual.get(name)) != usual.get(name)}
     out["triggers"] = [_entry(item, _TRIGGER) for item in text.flow["triggers"]]
     steps = text.flow["steps"]
     if text.flow["start"] != (steps[0]["id"] if steps else None):

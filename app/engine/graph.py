@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.steptype import Port, StepType
@@ -52,6 +59,15 @@ class StepSpec(_Strict):
     next: dict[str, str] = Field(default_factory=dict)  # port -> step id
 
 
+class Accepted(_Strict):
+    """A warning that somebody lets stand: in its own words, so that another warning at the step is seen."""
+
+    step: str | None = Field(None, max_length=40)  # None: of the whole flow
+    warning: str = Field(min_length=1, max_length=1000)
+    by: str = Field("", max_length=200)
+    at: str = Field("", max_length=40)
+
+
 class FlowSpec(_Strict):
     """The stored form of a flow: what a draft, a version and a file have in common."""
 
@@ -67,6 +83,13 @@ class FlowSpec(_Strict):
     triggers: list[TriggerSpec] = Field(default_factory=list, max_length=50)
     start: str | None = None
     steps: list[StepSpec] = Field(default_factory=list, max_length=1000)
+    accepted: list[Accepted] = Field(default_factory=list, max_length=500)  # nothing to the engine
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """With nothing accepted a flow is written as it was before there was such a thing: nothing has changed about it."""
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if value or name != "accepted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +100,7 @@ class Problem:
     step: str | None = None  # a step's or trigger's id; None: the whole flow
     setting: str | None = None
     is_warning: bool = False
+    accepted: str = ""  # of a warning: who lets it stand, and since when
 
 
 @dataclass(frozen=True, slots=True)

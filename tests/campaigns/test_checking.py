@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
-from app.campaigns import checking
+from app.campaigns import accepting, checking
+from app.sales.models import Rep
 from tests import factories
 from tests.campaigns.conftest import SCORE, drawn, furnish, step, whole
 
@@ -162,6 +164,87 @@ WARNINGS = [
 ]
 
 
+def scored(op: str, value: int) -> dict[str, Any]:
+    return {"rule": "score", "dimension": "total", "op": op, "value": value}
+
+
+def country(op: str, *values: str) -> dict[str, Any]:
+    return {"rule": "field", "field": "country", "op": op, "value": list(values) if len(values) > 1 else values[0]}
+
+
+def decided(*rules: Any, first: str = "s1") -> list[dict[str, Any]]:
+    """A branch with an arm for each rule, all of which lead to the end."""
+    named = [{"port": f"a{n}", "name": f"Arm {n}", "rule": rule} for n, rule in enumerate(rules, 1)]
+    return [step(first, "decide", {arm["port"]: "end" for arm in named} | {"else": "end"}, arms=named), END]
+
+
+def waiting(event: str = "email_clicked", **settings: Any) -> list[dict[str, Any]]:
+    return [step("s1", "wait_for_event", {"happened": "end", "timeout": "end"}, event=event, **settings), END]
+
+
+TWICE = [
+    step(
+        "s1", "decide", {"a1": "s2", "else": "s3"}, arms=[{"port": "a1", "name": "Yes", "rule": scored("at_least", 50)}]
+    ),
+    step(
+        "s2",
+        "decide",
+        {"a1": "end", "else": "end"},
+        arms=[{"port": "a1", "name": "Warm", "rule": scored("at_least", 30)}],
+    ),
+    step(
+        "s3", "decide", {"a1": "end", "else": "end"}, arms=[{"port": "a1", "name": "Hot", "rule": scored("above", 80)}]
+    ),
+    END,
+]
+GOAL = step("g", "goal", rule=scored("at_least", 50))
+WARNINGS += [
+    (drawn(*decided({"all": [scored("at_least", 50), scored("below", 20)]})), "s1", "Nobody can match “Arm 1”"),
+    (drawn(*decided({"all": [country("is", "CH"), country("one_of", "DE", "AT")]})), "s1", "Nobody can match “Arm 1”"),
+    (drawn(*decided({"any": [scored("at_least", 50), scored("below", 60)]})), "s1", "Everybody matches “Arm 1”"),
+    (drawn(*decided(scored("at_least", 30), scored("at_least", 50))), "s1", "has taken “Arm 1” before"),
+    (drawn(*TWICE), "s2", "Everybody who comes here matches “Warm”"),
+    (drawn(*TWICE), "s3", "Nobody who comes here matches “Hot”"),
+    (
+        drawn(
+            step("s0", "send_email", {"out": "s1"}, mail="welcome"),
+            *decided({"rule": "clicked", "mail": "welcome"}),
+        ),
+        "s1",
+        "only just been sent",
+    ),
+    (drawn(*waiting(subject="welcome")), "s1", "No step before this one sends the mail"),
+    (drawn(*waiting()), "s1", "No mail is sent before this step"),
+    (drawn(*waiting("page_viewed", look_back="mail", after="welcome")), "s1", "It counts from the sending"),
+    (
+        drawn(
+            step("s1", "wait_for_outcome", {"accepted": "s2", "rejected": "end", "recycled": "end", "timeout": "end"}),
+            step("s2", "handoff", {"out": "end"}),
+            END,
+        ),
+        "s1",
+        "before this one, so nobody may ever answer",
+    ),
+    (
+        drawn(step("s1", "wait_until", {"out": "end"}, mode="date", on_date="2020-02-01"), END),
+        "s1",
+        "1 February 2020 is past, so nobody waits here any more: leads go on at once",
+    ),
+    (drawn(GOAL), "g", "The goal is the first step"),
+    (
+        drawn(
+            step("s1", "wait", {"out": "g"}),
+            GOAL,
+            triggers=[{"id": "t1", "kind": "score_reached", "settings": {"points": 60}}],
+        ),
+        "g",
+        "has reached this goal already",
+    ),
+    (drawn(step("s1", "wait", {"out": "g"}), GOAL, audience=scored("above", 70)), "g", "before they enter"),
+    (drawn(END, exits=[{"rule": OPENED, "reason": "reads"}]), None, "Machines open mail too"),
+]
+
+
 @pytest.mark.parametrize(("flow", "where", "words"), WARNINGS)
 def test_warnings_explain_themselves_and_do_not_stop_publishing(
     session: Session, flow: Any, where: str, words: str
@@ -200,3 +283,77 @@ def test_what_holds_for_the_whole_campaign_is_checked_too(session: Session) -> N
     assert "no time zone" in found["zone"]
     assert "no topic" in found["topic"]
     assert "customer" in found["exits"]
+
+
+def test_mail_that_somebody_had_time_to_react_to_is_fine(session: Session) -> None:
+    furnish(session)
+    flow = drawn(
+        step("s0", "send_email", {"out": "w"}, mail="welcome"),
+        step("w", "wait", {"out": "s1"}, amount=2, unit="days"),
+        *decided({"rule": "clicked", "mail": "welcome"}),
+    )
+
+    assert checking.problems(session, flow) == []
+
+
+def test_a_branch_is_asked_again_in_vain_only_if_nothing_happened_in_between(session: Session) -> None:
+    furnish(session)
+    first, second, _, end = TWICE
+    first = {**first, "next": {"a1": "w", "else": "end"}}
+    for between in (step("w", "wait", {"out": "s2"}), step("w", "change_score", {"out": "s2"}, by=-40)):
+        assert ("s2", True) not in said(session, drawn(first, between, second, end))
+
+
+def test_arms_that_part_the_leads_are_fine(session: Session) -> None:
+    furnish(session)
+    good = [scored("at_least", 80), scored("at_least", 50), {"all": [country("is", "CH"), scored("below", 50)]}]
+
+    assert checking.problems(session, drawn(*decided(*good))) == []
+
+
+def test_an_empty_field_belongs_to_neither_half(session: Session) -> None:
+    furnish(session)
+    seats = {"rule": "field", "field": "country", "op": "is_known"}
+    halves = {"none": [{"rule": "field", "field": "country", "op": "is", "value": "CH"}]}
+
+    assert checking.problems(session, drawn(*decided({"all": [seats, halves]}))) == []
+
+
+def test_everybody_in_the_team_is_away(session: Session) -> None:
+    furnish(session)
+    for rep in session.query(Rep):
+        rep.absent_until = datetime.now(UTC) + timedelta(days=5)
+    session.flush()
+
+    assert "is away now" in said(session, whole())["s4", True]
+
+
+def test_an_accepted_warning_is_kept_apart_and_another_at_its_step_is_not(session: Session) -> None:
+    furnish(session)
+    flow = drawn(*decided(OPENED, {"all": [scored("at_least", 50), scored("below", 20)]}))
+    warned = next(p for p in checking.problems(session, flow) if "Machines" in p.sentence)
+    accepted = [{"step": "s1", "warning": warned.sentence, "by": "Mara", "at": "2026-03-02 09:00 UTC"}]
+
+    found = checking.problems(session, {**flow, "accepted": accepted})
+
+    assert [(p.accepted, "Machines" in p.sentence) for p in found] == [
+        ("", False),
+        ("Mara, 2026-03-02 09:00 UTC", True),
+    ]
+
+
+def test_an_error_cannot_be_accepted(session: Session) -> None:
+    flow = drawn(step("s1", "wait", {}), END)
+    error = checking.problems(session, flow)[0]
+
+    found = checking.problems(session, {**flow, "accepted": [{"step": "s1", "warning": error.sentence}]})
+
+    assert not found[0].is_warning and not found[0].accepted
+
+
+def test_who_accepted_a_warning_is_written_by_the_server_and_kept() -> None:
+    entry = {"step": "s1", "warning": "Think.", "by": "The boss", "at": "yesterday"}
+    first = accepting.stamped(drawn(END, accepted=[entry]), drawn(END), by="Mara", at=factories.NOW)
+    again = accepting.stamped(drawn(END, accepted=[entry]), first, by="Noor", at=factories.NOW)
+
+    assert [e["by"] for e in (*first["accepted"], *again["accepted"])] == ["Mara", "Mara"]

@@ -42,7 +42,8 @@ def file_read(path: str) -> text.Text:
 def said(problem: Problem) -> str:
     """A problem as one line."""
     place = f"{problem.step}: " if problem.step else ""
-    return f"{'warning' if problem.is_warning else 'error'}: {place}{problem.sentence}"
+    accepted = f" (accepted by {problem.accepted})" if problem.accepted else ""
+    return f"{'warning' if problem.is_warning else 'error'}: {place}{problem.sentence}{accepted}"
 
 
 @campaigns.command("list")

@@ -10,7 +10,7 @@ from flask import Response, jsonify, render_template, request, url_for
 from app import clock
 from app.accounts.guards import allow, current_user
 from app.accounts.models import ROLES, User
-from app.campaigns import checking, drafting, editing, palette, queries, statistics, undoing
+from app.campaigns import accepting, checking, drafting, editing, palette, queries, statistics, undoing
 from app.campaigns.models import Draft
 from app.campaigns.views.room import blueprint, found
 from app.engine.models import Campaign, Version
@@ -93,8 +93,10 @@ def save_draft(campaign_id: int) -> Response | tuple[Response, int]:
     if not isinstance(given, dict) or not isinstance(given.get("revision"), int):
         return jsonify(sentence="The draft did not arrive whole; your changes are kept here, try again."), 400
     values = {"revision": given["revision"], "user_id": current_user.id, "at": clock.now()}
+    before = drafting.get(session(), campaign_id).flow
+    flow = accepting.stamped(given.get("flow"), before, by=current_user.name, at=values["at"])
     try:
-        saved = drafting.save(session(), campaign_id, given.get("flow"), **values)
+        saved = drafting.save(session(), campaign_id, flow, **values)
     except drafting.BadDraft as error:
         return jsonify(sentence=str(error)), 422
     except drafting.Conflict as conflict:
