@@ -16,6 +16,17 @@ def use(secret_key: str) -> None:
     _key = hashlib.sha256(b"trellis:" + secret_key.encode()).digest()
 
 
+def key() -> bytes:
+    """What `take` gives to a process of our own, which then signs as we do."""
+    return _secret()
+
+
+def take(key: bytes) -> None:
+    """Sign with the key of the process that started this one."""
+    global _key
+    _key = key
+
+
 def token(purpose: str, number: int) -> str:
     """A public name for row `number`, good for one purpose only."""
     body = number.to_bytes((number.bit_length() + 7) // 8 or 1, "big")

@@ -14,16 +14,16 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.mail import departures, leasing, links, recovering
+from app.mail.batching import BATCH, Batches
 from app.mail.departures import Departures
 from app.mail.lanes import Delivered, Desk, Lane, write_outcomes
 from app.mail.leasing import Held
 from app.mail.pacing import Pacing, domain_of
 from app.mail.preparing import Prepared, Preparing
 from app.mail.transporttype import Outcome, Transport, open_transport, pace_of
+from app.mail.writing import Writer
 from app.tracking import recording
 from config import Config
-
-BATCH = 500
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class Way:
         default_factory=list
     )  # the database was away when it was to learn
     is_used: bool = False
+    writer: Writer | None = None  # the process that writes mails, as long as there are many
 
     @classmethod
     def open(cls, url: str, data: Path, worker: str) -> Way:
@@ -48,6 +49,8 @@ class Way:
     def close(self) -> None:
         for transport in self.transports:
             transport.close()
+        if self.writer is not None:
+            self.writer.close()
         if self.notes is not None:
             self.notes.close(keeps=bool(self.unwritten))
 
@@ -64,7 +67,7 @@ def run_once(
     """One pass: recover what dead workers left, then send up to `limit` mails that are due."""
     if not isinstance(way, Way):
         way = Way([way])
-    desk = Desk(database, now, way.pacing, way.notes)
+    desk = Desk(database, now, way.pacing, way.writer or Writer(database), way.notes)
     if way.is_used:
         _catch_up(database, way, worker, now)
     way.is_used = True
@@ -72,6 +75,7 @@ def run_once(
     try:
         return _pass(desk, lanes, limit, worker, lease)
     finally:
+        way.writer = _kept_on(desk)
         way.unwritten += [each for lane in lanes for each in lane.unwritten]
         if way.notes is not None and not way.unwritten:
             way.notes.forget()
@@ -82,18 +86,24 @@ def _pass(desk: Desk, lanes: Sequence[Lane], limit: int, worker: str, lease: tim
     with database.write() as session:
         recovering.recover(session, now)
         recovering.release(session)
-    left = limit
-    while left > 0 and not desk.report.stopped:
-        with database.write() as session:
-            held = leasing.claim(session, now=now, limit=min(left, BATCH), worker=worker, lease=lease)
-        left -= len(held)
-        if not held or not _batch(desk, lanes, held):
+    batches = Batches(desk, worker, lease, limit)
+    for prepared in batches:
+        if not _batch(desk, lanes, prepared):
             break
+    batches.give_back()
     for lane in lanes:
         lane.end()
     with database.write() as session:
         recovering.resend_operational(session, now)
     return desk.report
+
+
+def _kept_on(desk: Desk) -> Writer | None:
+    """The process that writes mails goes on to the next pass if there is as much to do."""
+    if desk.report.sent >= BATCH and not desk.report.stopped:
+        return desk.writer
+    desk.writer.close()
+    return None
 
 
 def _catch_up(database: Database, way: Way, worker: str, now: datetime) -> None:
@@ -105,10 +115,8 @@ def _catch_up(database: Database, way: Way, worker: str, now: datetime) -> None:
     way.unwritten.clear()
 
 
-def _batch(desk: Desk, lanes: Sequence[Lane], held: list[Held]) -> bool:
-    """Send one batch; False when there is no use in claiming another now."""
-    with desk.database.read() as session:
-        prepared = desk.preparing.prepare(session, held)
+def _batch(desk: Desk, lanes: Sequence[Lane], prepared: list[Prepared]) -> bool:
+    """Send one batch; False when there is no use in going on now."""
     going, is_full = _allowed(desk, prepared)
     queues = desk.pacing.lanes([(domain_of(each.recipient), each) for each in going], len(lanes))
     if len(lanes) == 1:

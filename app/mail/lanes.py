@@ -18,9 +18,10 @@ from app.mail import leasing
 from app.mail.departures import Departures
 from app.mail.leasing import Begins
 from app.mail.pacing import Pacing, domain_of
-from app.mail.preparing import NoAddress, Prepared, Preparing
+from app.mail.preparing import NoAddress, Prepared
 from app.mail.rendering import Envelope
 from app.mail.transporttype import Outcome, Transport, deliver_all
+from app.mail.writing import Writer
 from app.preferences import suppressing
 from app.tracking import recording
 
@@ -51,9 +52,9 @@ class Desk:
     database: Database
     now: datetime
     pacing: Pacing
+    writer: Writer
     notes: Departures | None = None
     report: Delivered = field(default_factory=Delivered)
-    preparing: Preparing = field(default_factory=Preparing)
     started: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,7 +79,7 @@ class Lane:
     def _begun(self, group: list[Prepared]) -> list[tuple[Prepared, Envelope]]:
         """Commit, together: the outcomes of the group before, and that this one is on its way."""
         desk = self.desk
-        written = [(each, desk.preparing.attempt(each)) for each in group]
+        written = [(each, desk.writer.preparing.attempt(each)) for each in group]
         ready = [(each, mail) for each, mail in written if isinstance(mail, Envelope)]
         with desk.lock, desk.database.write() as session:
             counted = write_outcomes(session, self.unwritten, desk.now)

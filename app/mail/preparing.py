@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -24,10 +25,6 @@ from app.mail.valuing import Values
 from app.outbox import Message
 from app.preferences.models import Topic
 
-_OWED = (
-    Message.id, Message.created_at, Message.purpose, Message.lead_id, Message.recipient, Message.mail_id,
-    Message.mail_version_id, Message.topic_id, Message.campaign_id, Message.inputs, Message.reason, Message.finished_at,
-)  # fmt: skip
 _PERSON = (Lead.id, Lead.first_name, Lead.last_name, Lead.email, Lead.canonical_email)
 
 
@@ -35,15 +32,36 @@ class NoAddress(ValueError):
     """The message has nobody to go to."""
 
 
+class Owed(NamedTuple):
+    """What a message says of itself."""
+
+    id: int
+    created_at: datetime
+    purpose: str
+    lead_id: int | None
+    recipient: str | None
+    mail_id: int | None
+    mail_version_id: int | None
+    topic_id: int | None
+    campaign_id: int | None
+    inputs: dict[str, Any] | None
+    reason: str | None
+    finished_at: datetime | None
+
+
+_OWED = [getattr(Message, name) for name in Owed._fields]
+
+
 @dataclass(slots=True)
 class Prepared:
     """One claimed message with all that its mail is made of."""
 
     held: Held
-    message: Any  # the row, of _OWED
+    message: Owed
     mail_key: str
     campaign_key: str
     inputs: dict[str, Any]  # as they will be frozen
+    written: Envelope | ValueError | None = None  # by the process beside the sender
 
     @property
     def recipient(self) -> str:
@@ -59,8 +77,8 @@ class Preparing:
 
     def prepare(self, session: Session, held: Sequence[Held]) -> list[Prepared]:
         """The batch, in its order, in a constant number of statements."""
-        owed = sa.select(*_OWED).where(Message.id.in_([each.id for each in held]))
-        messages = {row.id: row for row in session.execute(owed)}
+        asked = sa.select(*_OWED).where(Message.id.in_([each.id for each in held]))
+        messages = {row.id: Owed(*row) for row in session.execute(asked)}
         self._load_versions(session, {m.mail_version_id for m in messages.values() if m.mail_version_id})
         lead_ids = {m.lead_id for m in messages.values() if m.lead_id}
         leads = {row.id: row for row in session.execute(sa.select(*_PERSON).where(Lead.id.in_(lead_ids)))}
@@ -86,6 +104,8 @@ class Preparing:
 
     def attempt(self, prepared: Prepared) -> Envelope | ValueError:
         """The mail, or the problem why it can never be written."""
+        if prepared.written is not None:
+            return prepared.written
         try:
             return self.envelope(prepared)
         except (NoAddress, BadTemplate, Unsafe) as error:
