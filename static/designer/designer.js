@@ -96,8 +96,20 @@ export class Designer extends EventTarget {
     return stepOf(this.flow, id) ?? this.flow.triggers.find((trigger) => trigger.id === id);
   }
 
+  /** What a step still has to be looked at for. */
   problemsOf(id) {
-    return this.problems.filter((problem) => problem.step === id);
+    return this.problems.filter((problem) => problem.step === id && !this.isAccepted(problem));
+  }
+
+  isAccepted(problem) {
+    return problem.is_warning && (this.flow.accepted ?? []).some((one) => sameWarning(one, problem));
+  }
+
+  /** Let a warning stand, or take that back; the server adds who and when. */
+  accept(problem, isAccepted = true) {
+    const others = (this.flow.accepted ?? []).filter((one) => !sameWarning(one, problem));
+    const accepted = isAccepted ? [...others, { step: problem.step, warning: problem.sentence }] : others;
+    this.apply(model.govern(this.flow, { accepted }), isAccepted ? "Warning accepted" : "Warning taken up again");
   }
 
   // --- choosing
@@ -255,6 +267,8 @@ export class Designer extends EventTarget {
     this.say(words ? `Done again: ${words}.` : "Nothing to redo.");
   }
 }
+
+const sameWarning = (accepted, problem) => accepted.step === problem.step && accepted.warning === problem.sentence;
 
 /** Two steps of one kind with the same settings look the same. */
 function keyOf({ kind, settings }) {

@@ -1,5 +1,6 @@
 // The settings of what is chosen: name, figures, the form drawn by the server from the kind's declaration, paths, note.
 import { counted, el, icon, number, spoken, tile } from "./dom.js";
+import { accepting } from "./problems.js";
 import { SettingsForm } from "./settings_form.js";
 
 const OVERLAID = "(max-width: 991.98px)"; // there the panel lies over the canvas
@@ -100,8 +101,9 @@ export class Panel {
   }
 
   problems(item) {
-    return this.designer.problemsOf(item.id).map((problem) =>
-      el("p", { class: `panel-problem tone-${problem.is_warning ? "orange" : "red"}` }, icon(problem.is_warning ? "alert-triangle" : "alert-circle"), problem.sentence),
+    const { designer } = this;
+    return designer.problemsOf(item.id).map((problem) =>
+      el("div", { class: `panel-problem tone-${problem.is_warning ? "orange" : "red"}` }, icon(problem.is_warning ? "alert-triangle" : "alert-circle"), el("p", {}, problem.sentence), accepting(designer, problem)),
     );
   }
 
