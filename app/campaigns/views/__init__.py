@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from app.campaigns.views import designer, listing, people, publication, shadow, steering, trying, under_way, versions
+from app.campaigns.views import (
+    designer,
+    gallery,
+    listing,
+    live,
+    people,
+    publication,
+    shadow,
+    steering,
+    text,
+    trying,
+    under_way,
+    versions,
+)
 from app.campaigns.views.room import blueprint
 
 __all__ = [
     "blueprints",
     "designer",
+    "gallery",
     "listing",
+    "live",
     "people",
     "publication",
     "shadow",
     "steering",
+    "text",
     "trying",
     "under_way",
     "versions",

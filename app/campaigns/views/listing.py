@@ -7,7 +7,7 @@ from flask import Response, render_template, request, url_for
 from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
-from app.campaigns import drafting, publishing, queries, text
+from app.campaigns import drafting, drawing, publishing, queries, starting, text
 from app.campaigns.views.room import blueprint, found
 from app.web import Refused, htmx, session
 
@@ -24,7 +24,12 @@ def index() -> str:
 
 @blueprint.get("/campaigns/new")
 def new() -> str:
-    return render_template("campaigns/new.html", name="", error=None)
+    return _new_page()
+
+
+def _new_page(name: str = "", error: str | None = None, twin: str = "") -> str:
+    programmes = [(each, drawing.small(each.text.flow)) for each in starting.programmes()]
+    return render_template("campaigns/new.html", name=name, error=error, twin=twin, programmes=programmes)
 
 
 @blueprint.post("/campaigns")
@@ -32,14 +37,14 @@ def create() -> Response | tuple[str, int]:
     name, file = request.form.get("name", ""), request.files.get("file")
     if not file and name != request.form.get("twin") and drafting.namesakes(session(), name):
         warning = "There is a campaign of this name already. Choose another, or open the designer for a second one."
-        return render_template("campaigns/new.html", name=name, twin=name, error=warning), 422
+        return _new_page(name, warning, twin=name), 422
     try:
         if file is not None and file.filename:
             campaign_id = _from_file(file.read(MOST_BYTES + 1), name)
         else:
             campaign_id = drafting.create(session(), name=name, at=clock.now(), owner_id=current_user.id).id
     except (drafting.BadDraft, text.BadText) as error:
-        return render_template("campaigns/new.html", name=name, error=str(error)), 422
+        return _new_page(name, str(error)), 422
     auditing.note(session(), current_user.id, "created campaign", "campaign", campaign_id)
     return htmx.redirect(url_for("campaigns.show", campaign_id=campaign_id))
 
