@@ -1,0 +1,201 @@
+"""Lets what happened in the period happen again on the copy, each thing by its own time, with what it did to the leads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.campaigns.backdating import NOT_TAKEN_BACK, TAGGED
+from app.campaigns.sidelines import FED, later, owners, reactions
+from app.db import Instant, table
+from app.leads.models import Lead
+from app.outbox import Message
+from app.preferences import consenting
+from app.preferences.cancelling import cancel
+from app.scoring import grading
+from app.tracking import recording
+from app.tracking.models import BODY_LANGUAGE, Event, Identity
+from app.tracking.visitors import FRESH
+
+EVENTS: sa.Table = Event.__table__
+TRACES: sa.Table = Identity.__table__
+LEADS: sa.Table = Lead.__table__
+AHEAD = later("events")
+FIRST_FORMS = ("active", "open")  # of a passage, of a handoff: before what becomes of it at the same instant
+
+
+def feed(session: Session, now: datetime) -> None:
+    """Bring the copy up to `now`, but for what the engine makes of it."""
+    _add(session, "leads", now)
+    _own(session, now)
+    _withdraw(session, now)
+    regraded = later("score_entries")
+    by_hand = sa.select(regraded.c.lead_id).where(regraded.c.due <= now)
+    leads = session.scalars(by_hand.distinct()).all()
+    for name in FED[1:-1]:
+        _add(session, name, now)
+    if leads:
+        grading.regrade(session, sa.select(LEADS.c.id).where(LEADS.c.id.in_(leads)), now=now)
+    if _add(session, "events", now, keeps=True):
+        _change(session, now)
+        _run(session, sa.delete(AHEAD).where(AHEAD.c.due <= now))
+    react(session, now)
+
+
+def _run(session: Session, statement: Any) -> int:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return int(getattr(result, "rowcount", 0) or 0)
+
+
+def _add(session: Session, name: str, now: datetime, *, keeps: bool = False) -> int:
+    rows, new = table(name), later(name)
+    names = [column.name for column in rows.columns]
+    order = [new.c.due, new.c.state.not_in(FIRST_FORMS)] if "state" in new.c else [new.c.due]
+    due = sa.select(*(new.c[each] for each in names)).where(new.c.due <= now).order_by(*order)
+    count = _run(session, sa.insert(rows).prefix_with("OR REPLACE").from_select(names, due, include_defaults=False))
+    if count and not keeps:
+        _run(session, sa.delete(new).where(new.c.due <= now))
+    return count
+
+
+def _own(session: Session, now: datetime) -> None:
+    """What a browser did becomes the lead's when the lead is known, as when it joins."""
+    born = sa.select(owners.c.identity_id).where(owners.c.due <= now)
+    owner = sa.select(owners.c.lead_id).where(owners.c.identity_id == TRACES.c.id).correlate(TRACES)
+    if not _run(session, sa.update(TRACES).where(TRACES.c.id.in_(born)).values(lead_id=owner.scalar_subquery())):
+        return
+    fresh = sa.and_(EVENTS.c.identity_id.in_(born), EVENTS.c.at >= now - FRESH, EVENTS.c.agent != "machine")
+    _run(session, sa.update(EVENTS).where(fresh).values(is_new=True))
+    _run(session, sa.delete(owners).where(owners.c.due <= now))
+
+
+def _withdraw(session: Session, now: datetime) -> None:
+    """Who leaves a topic, or all mail, gets nothing more of what is queued."""
+    stands, gone, away = later("subscriptions"), later("opt_outs"), later("suppressions")
+    left = sa.exists().where(
+        stands.c.lead_id == Message.lead_id, stands.c.topic_id == Message.topic_id,
+        stands.c.due <= now, stands.c.state == "withdrawn",
+    )  # fmt: skip
+    out = sa.exists().where(gone.c.lead_id == Message.lead_id, gone.c.due <= now)
+    cancel(session, sa.and_(Message.purpose == "marketing", sa.or_(left, out)), reason="unsubscribed", at=now)
+    hashes = sa.select(away.c.address_hash).where(away.c.due <= now)
+    holders = sa.select(LEADS.c.id).where(LEADS.c.address_hash.in_(hashes))
+    cancel(session, Message.lead_id.in_(holders), reason="suppressed", at=now)
+
+
+def _fed(kind: str | tuple[str, ...], now: datetime) -> sa.Select[Any]:
+    kinds = (kind,) if isinstance(kind, str) else kind
+    joined = sa.select(TRACES.c.lead_id, AHEAD.c.subject, AHEAD.c.kind, AHEAD.c.at, AHEAD.c.id, AHEAD.c.props)
+    joined = joined.join_from(AHEAD, TRACES, TRACES.c.id == AHEAD.c.identity_id)
+    return joined.where(AHEAD.c.due <= now, AHEAD.c.kind.in_(kinds), TRACES.c.lead_id.is_not(None))
+
+
+def _change(session: Session, now: datetime) -> None:
+    """What the events that were just added say of the leads."""
+    seen = sa.select(AHEAD.c.identity_id.label("lead_id"), AHEAD.c.at)
+    seen = seen.where(AHEAD.c.due <= now, AHEAD.c.kind.in_(BODY_LANGUAGE), AHEAD.c.agent != "machine")
+    recording.see_all(session, seen.subquery())
+    staged = _last(_fed("stage_changed", now))
+    _set(session, staged, stage=sa.select(staged.c.subject), stage_at=sa.select(staged.c.at))
+    changed = _fed("field_changed", now).subquery()
+    for name in session.scalars(sa.select(changed.c.subject).distinct()).all():
+        if name not in NOT_TAKEN_BACK:
+            _set_field(session, name, now)
+    _tag(session, now)
+
+
+def _last(found: sa.Select[Any]) -> sa.Subquery:
+    every = found.subquery()
+    place = sa.func.row_number().over(partition_by=every.c.lead_id, order_by=(every.c.at.desc(), every.c.id.desc()))
+    ranked = sa.select(every, place.label("place")).subquery()
+    return sa.select(ranked).where(ranked.c.place == 1).subquery("last")
+
+
+def _set(session: Session, found: sa.Subquery, **values: Any) -> None:
+    picked = {
+        name: sa.type_coerce(
+            each.where(found.c.lead_id == LEADS.c.id).correlate(LEADS).scalar_subquery(), LEADS.c[name].type
+        )
+        for name, each in values.items()
+    }
+    _run(session, sa.update(LEADS).where(LEADS.c.id.in_(sa.select(found.c.lead_id))).values(picked))
+
+
+def _set_field(session: Session, name: str, now: datetime) -> None:
+    found = _last(_fed("field_changed", now).where(AHEAD.c.subject == name))
+    if name in LEADS.c:
+        value: Any = sa.func.json_extract(found.c.props, "$.to")
+        _set(session, found, **{name: sa.select(value if LEADS.c[name].nullable else sa.func.coalesce(value, ""))})
+        return
+    path, raw = f'$."{name}"', sa.func.coalesce(found.c.props.op("->")("$.to"), "null")
+    kept = sa.case(
+        (raw == "null", sa.func.json_remove(LEADS.c.fields, path)),
+        else_=sa.func.json_set(LEADS.c.fields, path, sa.func.json(raw)),
+    )
+    _set(session, found, fields=sa.select(kept))
+
+
+def _tag(session: Session, now: datetime) -> None:
+    tags, has = table("tags"), table("lead_tags")
+    every = _fed(TAGGED, now).subquery()
+    place = sa.func.row_number().over(
+        partition_by=(every.c.lead_id, every.c.subject), order_by=(every.c.at.desc(), every.c.id.desc())
+    )
+    ranked = sa.select(every, tags.c.id.label("tag_id"), place.label("place"))
+    last = ranked.join(tags, tags.c.key == every.c.subject).subquery("last")
+    given = sa.select(last.c.lead_id, last.c.tag_id, last.c.at).where(last.c.place == 1, last.c.kind == "tag_added")
+    insert = sa.insert(has).prefix_with("OR IGNORE")
+    _run(session, insert.from_select(["lead_id", "tag_id", "at"], given))
+    taken = sa.select(last.c.lead_id, last.c.tag_id).where(last.c.place == 1, last.c.kind == "tag_removed")
+    _run(session, sa.delete(has).where(sa.tuple_(has.c.lead_id, has.c.tag_id).in_(taken)))
+
+
+def react(session: Session, now: datetime) -> None:
+    """What the lens lets leads do with the mail of the rehearsal, at its own time."""
+    due = reactions.c.due <= now
+    for topic in session.scalars(sa.select(reactions.c.subject).where(due, _leaves()).distinct()).all():
+        leads = sa.select(reactions.c.lead_id).where(due, _leaves(), reactions.c.subject == topic)
+        consenting.withdraw(session, leads, None if topic == "*" else topic, source="Rehearsal", at=now)
+    names = [
+        "at",
+        "recorded_at",
+        "kind",
+        "subject",
+        "identity_id",
+        "agent",
+        "props",
+        "message_id",
+        "campaign_id",
+        "is_new",
+    ]
+    values: list[Any] = [reactions.c.due, reactions.c.due]
+    values += [
+        reactions.c[name] for name in ("kind", "subject", "lead_id", "agent", "props", "message_id", "campaign_id")
+    ]
+    told = sa.select(*values, sa.true()).where(due, ~_leaves()).order_by(reactions.c.due)
+    if _run(session, sa.insert(EVENTS).from_select(names, told, include_defaults=False)):
+        sighted = sa.select(reactions.c.lead_id, reactions.c.due.label("at"))
+        people = sa.and_(reactions.c.kind.in_(BODY_LANGUAGE), reactions.c.agent != "machine")
+        recording.see_all(session, sighted.where(due, people).subquery())
+        _refuse(session, now)
+    _run(session, sa.delete(reactions).where(due))
+
+
+def _leaves() -> sa.ColumnElement[bool]:
+    return reactions.c.kind == "consent_withdrawn"
+
+
+def _refuse(session: Session, now: datetime) -> None:
+    """An address that bounces for good, or complains, is not written to again."""
+    hard = sa.func.json_extract(reactions.c.props, "$.type") == "hard"
+    bad = sa.or_(reactions.c.kind == "email_complained", sa.and_(reactions.c.kind == "email_bounced", hard))
+    leads = sa.select(reactions.c.lead_id).where(reactions.c.due <= now, bad)
+    away = table("suppressions")
+    rows = sa.select(LEADS.c.address_hash, sa.literal("bounce"), sa.literal(""), sa.literal(now, Instant))
+    chosen = rows.where(LEADS.c.id.in_(leads), LEADS.c.address_hash.is_not(None))
+    insert = sa.insert(away).prefix_with("OR IGNORE")
+    _run(session, insert.from_select(["address_hash", "reason", "detail", "at"], chosen))
+    cancel(session, Message.lead_id.in_(leads), reason="suppressed", at=now)

@@ -1,0 +1,76 @@
+"""Lets the mail of a rehearsal leave at once: consent, caps and sending hours are asked as in earnest, and nothing is sent."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.campaigns import lenses
+from app.campaigns.lenses import Lens
+from app.campaigns.sidelines import collisions
+from app.db import Database, Key, rows_of, table
+from app.mail import leasing
+from app.outbox import Message
+from app.tracking import recording
+
+MESSAGES: sa.Table = Message.__table__
+MOST = 2_000  # claimed at once, each with its slot
+QUARTER = timedelta(minutes=15)
+
+
+def post(database: Database, lens: Lens, now: datetime) -> int:
+    """Let all that is due leave; how many did."""
+    count = 0
+    while True:
+        with database.write() as session:
+            held = leasing.claim(session, now=now, limit=MOST, worker="rehearsal")
+            if not held:
+                notice(session, now)
+                return count
+            count += _leave(session, lens, [each.id for each in held], now)
+
+
+def _leave(session: Session, lens: Lens, ids: list[int], now: datetime) -> int:
+    mine = MESSAGES.c.id.in_(sa.select(rows_of([[each] for each in ids], id=Key).c.id))
+    reason = leasing.obstacle("", now)
+    refused = sa.select(MESSAGES.c.id, reason.label("reason")).where(mine).subquery("refused")
+    found = session.execute(sa.select(refused.c.id, refused.c.reason).where(refused.c.reason.is_not(None))).all()
+    for row in found:
+        state = {"state": "not_sent", "reason": row.reason, "finished_at": now, "claimed_by": None, "lease_until": None}
+        session.execute(sa.update(MESSAGES).where(MESSAGES.c.id == row.id).values(state))
+    done: dict[str, Any] = {"state": "sent", "finished_at": now, "claimed_by": None, "lease_until": None}
+    going = sa.and_(mine, MESSAGES.c.state == "claimed")
+    session.execute(sa.update(MESSAGES).where(going).values(done).execution_options(synchronize_session=False))
+    left = sa.and_(mine, MESSAGES.c.state == "sent", MESSAGES.c.lead_id.is_not(None))
+    mails = table("mails")
+    source = sa.select(MESSAGES.c.id, MESSAGES.c.lead_id, MESSAGES.c.campaign_id, mails.c.key)
+    sent = source.join(mails, mails.c.id == MESSAGES.c.mail_id).where(left).subquery("sent")
+    told: dict[str, Any] = {"campaign_id": sent.c.campaign_id, "message_id": sent.c.id}
+    recording.record_for(session, sent, kind="email_sent", subject=sent.c.key, at=now, **told)
+    lenses.expect(session, lens, left, now)
+    return len(ids) - len(found)
+
+
+def notice(session: Session, now: datetime) -> None:
+    """Keep which campaign's mail had the slot: it is forgotten when the held mail leaves."""
+    held = sa.and_(MESSAGES.c.state == sa.literal_column("'held'"), MESSAGES.c.reason == "frequency_cap")
+    winner = MESSAGES.alias("winner")
+    found = sa.select(MESSAGES.c.id, winner.c.campaign_id, sa.literal(now, MESSAGES.c.created_at.type))
+    found = found.outerjoin(winner, winner.c.id == MESSAGES.c.winner_id).where(held)
+    insert = sa.insert(collisions).prefix_with("OR IGNORE")
+    session.execute(insert.from_select(["message_id", "winner_campaign_id", "at"], found))
+
+
+def next_hour(session: Session, now: datetime, before: datetime) -> datetime | None:
+    """When the next mail that waits for its hour may leave, to the next quarter of an hour; None: not before then."""
+    waits = sa.or_(MESSAGES.c.state == sa.literal_column("'held'"), MESSAGES.c.state.in_(("ready", "deferred")))
+    ahead = sa.and_(waits, MESSAGES.c.not_before > now, MESSAGES.c.not_before < before)
+    first = session.scalar(sa.select(sa.func.min(MESSAGES.c.not_before)).where(ahead))
+    if first is None:
+        return None
+    hour = first.replace(minute=0, second=0, microsecond=0)
+    at = hour + -(-(first - hour) // QUARTER) * QUARTER
+    return at if at < before else None
