@@ -20,7 +20,7 @@ from app.leads.models import Lead
 from app.mail import links, queueing
 from app.mail.leasing import Held
 from app.mail.models import Mail, MailVersion
-from app.mail.preparing import Preparing
+from app.mail.preparing import Owed, Preparing
 from app.mail.transporttype import Transport
 from app.outbox import Message
 from app.preferences import consenting, suppressing
@@ -99,7 +99,7 @@ class Post:
         ]
         return _parted(found)
 
-    def reactions(self, message: Message, key: str, person: Person, sent: datetime) -> Iterator[Fact | Farewell]:
+    def reactions(self, message: Message | Owed, key: str, person: Person, sent: datetime) -> Iterator[Fact | Farewell]:
         """Opens and clicks of machines and people, the visits they lead to, and now and then a goodbye."""
         draw = person.draw("mail", key, sent.date())
         version = self.preparing.versions.get(message.mail_version_id or 0)
@@ -123,7 +123,14 @@ class Post:
             yield Farewell(sent + timedelta(seconds=delay + 60), person, topic)
 
     def _clicked(
-        self, draw: Draw, version: MailVersion, message: Message, key: str, person: Person, sent: datetime, delay: int
+        self,
+        draw: Draw,
+        version: MailVersion,
+        message: Message | Owed,
+        key: str,
+        person: Person,
+        sent: datetime,
+        delay: int,
     ) -> Iterator[Fact]:
         place = draw.place([1 / (n + 1) for n in range(len(version.links))])
         link = version.links[place]
@@ -139,7 +146,7 @@ class Post:
             yield Fact(at, "file_downloaded", path, person, props, *seen, by_visitor=True)
 
     def _seen(
-        self, kind: str, browser: str, delay: int, message: Message, key: str, person: Person, sent: datetime,
+        self, kind: str, browser: str, delay: int, message: Message | Owed, key: str, person: Person, sent: datetime,
         props: dict[str, Any] | None = None,
     ) -> Iterator[Fact]:  # fmt: skip
         at = sent + timedelta(seconds=delay)
@@ -150,14 +157,14 @@ class Post:
             fact.agent, fact.evidence, fact.props = agent, {**kept, "delay": delay}, props or {}
             yield fact
 
-    def _bounce(self, session: Session, message: Message, key: str, person: Person, at: datetime) -> Fact:
+    def _bounce(self, session: Session, message: Message | Owed, key: str, person: Person, at: datetime) -> Fact:
         suppressing.suppress(session, str(person.row["email"]), "bounce", REFUSED, at)
         fact = _fact("email_bounced", at, message, key, person)
         fact.props = {"type": "hard", "reply": REFUSED}
         return fact
 
 
-def _fact(kind: str, at: datetime, message: Message, key: str, person: Person) -> Fact:
+def _fact(kind: str, at: datetime, message: Message | Owed, key: str, person: Person) -> Fact:
     return Fact(at, kind, key, person, {}, message_id=message.id, campaign_id=message.campaign_id)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -30,8 +30,7 @@ RESENT = "resent"  # the reason of operational mail that was in doubt once and l
 TWICE = "in_doubt_twice"  # and was in doubt again: now a person decides
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A message this worker has claimed; `attempt` fences off whoever held it before."""
 
     id: int

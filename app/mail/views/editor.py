@@ -19,6 +19,7 @@ from app.mail.publishing import BadMail
 from app.mail.views.pages import find
 from app.preferences import topics
 from app.web import htmx, session
+from app.web.security import policy
 
 blueprint = Blueprint("mail_editor", __name__, url_prefix="/mails/<int:mail_id>")
 NUMBERS = ("level", "width", "count")
@@ -27,6 +28,7 @@ NUMBERS = ("level", "width", "count")
 @blueprint.get("")
 def show(mail_id: int) -> str:
     mail = find(mail_id)
+    policy(frame_ancestors="'self'")  # the designer shows it beside the step that sends the mail
     return render_template(
         "mail/editor.html",
         **_blocks(mail, request.args.get("block", "")),
