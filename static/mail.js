@@ -3,6 +3,8 @@
 const one = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
+if (window.self !== window.top) document.body.classList.add("is-framed"); // in the designer, which has its own way back
+
 // --- preview: a second frame loads behind the first and takes its place, so that nothing flickers
 
 const preview = one("[data-preview]");

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.mail.views import delivery, editor, mailbox, outbox, pages, proofs, recipients
+from app.mail.views import choosing, delivery, editor, mailbox, outbox, pages, proofs, recipients
 from app.mail.views.rooms import blueprint
 
-__all__ = ["blueprints", "delivery", "editor", "mailbox", "outbox", "pages", "proofs", "recipients"]
+__all__ = ["blueprints", "choosing", "delivery", "editor", "mailbox", "outbox", "pages", "proofs", "recipients"]
 
 blueprints = (blueprint, editor.blueprint, recipients.blueprint)
