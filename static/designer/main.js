@@ -5,9 +5,11 @@ import { Canvas } from "./canvas.js";
 import { choosing } from "./choosing.js";
 import { Designer } from "./designer.js";
 import { useSprite } from "./dom.js";
+import { Exporting } from "./exporting.js";
 import { Keyboard } from "./keyboard.js";
 import { looking } from "./looking.js";
 import { looping } from "./looping.js";
+import { Mails } from "./mails.js";
 import { Menu } from "./menu.js";
 import { minimap } from "./minimap.js";
 import { Panel } from "./panel.js";
@@ -32,9 +34,11 @@ const saving = new Saving({ designer, url: data.urls.draft, revision: data.revis
 const help = () => byId("help-dialog").showModal();
 const openPanel = (field) => setTimeout(() => panel.focus(field), 120);
 const look = looking(canvas, designer);
+new Exporting({ designer, canvas, name: data.campaign.name, sprite: data.sprite });
 
 new Keyboard({ designer, canvas, adding, picker, openPanel, help, look });
 looping({ designer, canvas, menu });
+new Mails({ designer, panel: byId("panel"), url: data.urls.mails, draft: data.urls.draft });
 choosing(canvas, designer, panel);
 minimap(byId("minimap"), canvas, designer);
 problemList(byId("problems"), byId("problems-button"), { designer, canvas });

@@ -49,7 +49,7 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
     """Everything the scripts need to open; later they ask by URL."""
     id_ = campaign.id
     return {
-        "campaign": {"id": campaign.id, "key": campaign.key, "state": campaign.state},
+        "campaign": {"id": campaign.id, "key": campaign.key, "name": campaign.name, "state": campaign.state},
         "may_edit": _may_edit(campaign),
         "steps": palette.steps(),
         "triggers": palette.triggers(),
@@ -65,6 +65,7 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
             "plan": url_for("campaigns.plan", campaign_id=id_),
             "figures": url_for("campaigns.figures", campaign_id=id_),
             "leads": url_for("campaigns.step_leads", step="STEP", campaign_id=id_),
+            "mails": url_for("mail.choices"),
         },
         **_drawn(draft),
     }
