@@ -104,7 +104,7 @@ def mails(flow: dict[str, Any]) -> set[str]:
 
 def segments(session: Session, flow: dict[str, Any]) -> set[str]:
     """The keys of the segments that a flow, the definition of ready or the points could have to do with, and those these ask."""
-    rules: dict[str, Any] = dict(session.execute(sa.select(Segment.key, Segment.rule)).tuples().all())
+    rules: dict[str, Any] = dict(session.execute(sa.select(Segment.key, Segment.rule)).all())
     definitions, models = table("definitions"), table("score_models")
     named = [flow, *session.scalars(sa.select(definitions.c.rule)), *session.scalars(sa.select(models.c.rules))]
     found = set(rules) & set(_texts(json.loads(json.dumps(named))))

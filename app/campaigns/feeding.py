@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.campaigns.backdating import NOT_TAKEN_BACK, TAGGED
+from app.campaigns.following import some
 from app.campaigns.sidelines import FED, later, owners, reactions
 from app.db import Instant, table
 from app.leads.models import Lead
@@ -27,22 +29,43 @@ AHEAD = later("events")
 FIRST_FORMS = ("active", "open")  # of a passage, of a handoff: before what becomes of it at the same instant
 
 
-def feed(session: Session, now: datetime) -> None:
-    """Bring the copy up to `now`, but for what the engine makes of it."""
-    _add(session, "leads", now)
-    _own(session, now)
-    _withdraw(session, now)
-    regraded = later("score_entries")
-    by_hand = sa.select(regraded.c.lead_id).where(regraded.c.due <= now)
-    leads = session.scalars(by_hand.distinct()).all()
-    for name in FED[1:-1]:
-        _add(session, name, now)
-    if leads:
-        grading.regrade(session, sa.select(LEADS.c.id).where(LEADS.c.id.in_(leads)), now=now)
-    if _add(session, "events", now, keeps=True):
-        _change(session, now)
-        _run(session, sa.delete(AHEAD).where(AHEAD.c.due <= now))
-    react(session, now)
+@dataclass(slots=True)
+class Feeding:
+    """What is still to happen, and when the next of each kind is due: most looks find nothing of most kinds."""
+
+    due: dict[str, datetime | None] = field(default_factory=dict)
+
+    def feed(self, session: Session, now: datetime) -> None:
+        """Bring the copy up to `now`, but for what the engine makes of it."""
+        if self._is_due(session, "leads", now):
+            _add(session, "leads", now)
+            _own(session, now)
+        coming = [name for name in FED[1:-1] if self._is_due(session, name, now)]
+        if coming:
+            _withdraw(session, now)
+            points = later("score_entries")
+            by_hand = sa.select(points.c.lead_id).where(points.c.due <= now).distinct()
+            leads = session.scalars(by_hand).all() if "score_entries" in coming else []
+            for name in coming:
+                _add(session, name, now)
+            if leads:
+                grading.regrade(session, sa.select(LEADS.c.id).where(LEADS.c.id.in_(some(leads))), now=now)
+        if self._is_due(session, "events", now):
+            _add(session, "events", now, keeps=True)
+            _change(session, now)
+            _run(session, sa.delete(AHEAD).where(AHEAD.c.due <= now))
+        if session.scalar(sa.select(sa.exists().where(reactions.c.due <= now))):
+            react(session, now)
+
+    def _is_due(self, session: Session, name: str, now: datetime) -> bool:
+        """Whether something of this kind is; if so, asked anew when it has been fed."""
+        if name not in self.due:
+            self.due[name] = session.scalar(sa.select(sa.func.min(later(name).c.due)))
+        next_ = self.due[name]
+        if next_ is None or next_ > now:
+            return False
+        del self.due[name]
+        return True
 
 
 def _run(session: Session, statement: Any) -> int:

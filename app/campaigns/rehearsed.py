@@ -239,7 +239,7 @@ def _handoffs(session: Session, wanted: Wanted, used_to: Usual) -> dict[str, Any
         _pairs(session, sa.select(Handoff.owner_id, day, sa.func.count()).where(mine), Handoff.owner_id, day)
     )
     called = sa.func.coalesce(sa.func.nullif(User.name, ""), User.email)
-    names: dict[int, str] = dict(session.execute(sa.select(User.id, called)).tuples().all())
+    names: dict[int, str] = dict(session.execute(sa.select(User.id, called)).all())
     reps = set(session.scalars(sa.select(Rep.user_id)))
     listed = []
     for owner in sorted({*rows, *reps} - {None}, key=lambda id_: str(names.get(id_, ""))):

@@ -253,31 +253,43 @@ def _move(made: Database, prepared: Prepared, beat: Beat) -> None:
     with clock.at(wanted.begins_at), made.write() as session:
         current = session.scalars(sa.select(Campaign.version_id).where(Campaign.id == wanted.campaign_id)).one()
         entering.enter_matching(session, versions.get(session, current or 0), now=wanted.begins_at)
+    look = _Look(made, wanted, lens)
     for place, now in enumerate(instants):
-        _at(made, wanted.campaign_id, lens, now)
+        look.at(now)
         if place + 1 < len(instants):
             _send_between(made, lens, now, instants[place + 1])
         _go_on(beat, 50 + 900 * (place + 1) // len(instants))
 
 
-def _at(made: Database, campaign_id: int, lens: Lens, now: datetime) -> None:
-    """All that happens by one instant."""
-    nowhere = Nowhere(reactions.answer_of([]))
-    with clock.at(now):
-        with made.write() as session:
-            feeding.feed(session, now)
-            refreshing.refresh_due(session, now=now)
-            decaying.run_once(session, now)
-        for _ in range(_MOST_ROUNDS):
-            ticking.tick(made, now, late_after=None)
-            sent = posting.post(made, lens, now)
-            called = calling.deliver(made, nowhere, now=now, worker="rehearsal")
-            if not (sent or called.answered or called.failed):
-                break
-    with made.read() as session:
-        trouble = session.scalar(sa.select(Campaign.trouble).where(Campaign.id == campaign_id))
-    if trouble:
-        raise CannotRehearse(f"The engine set the campaign aside on {now:%Y-%m-%d}: {trouble}")
+class _Look:
+    """All that happens by one instant, at one after the other."""
+
+    def __init__(self, made: Database, wanted: Wanted, lens: Lens) -> None:
+        self.made, self.lens, self.campaign_id = made, lens, wanted.campaign_id
+        self.feeding = feeding.Feeding()
+        calls = any(step["kind"] == "webhook" for step in wanted.flow["steps"])
+        self.nowhere = Nowhere(reactions.answer_of([])) if calls else None
+
+    def at(self, now: datetime) -> None:
+        with clock.at(now):
+            with self.made.write() as session:
+                self.feeding.feed(session, now)
+                refreshing.refresh_due(session, now=now)
+                decaying.run_once(session, now)
+            for _ in range(_MOST_ROUNDS):
+                ticking.tick(self.made, now, late_after=None)
+                if not posting.post(self.made, self.lens, now) + self._call(now):
+                    break
+        with self.made.read() as session:
+            trouble = session.scalar(sa.select(Campaign.trouble).where(Campaign.id == self.campaign_id))
+        if trouble:
+            raise CannotRehearse(f"The engine set the campaign aside on {now:%Y-%m-%d}: {trouble}")
+
+    def _call(self, now: datetime) -> int:
+        if self.nowhere is None:
+            return 0
+        called = calling.deliver(self.made, self.nowhere, now=now, worker="rehearsal")
+        return called.answered + called.failed
 
 
 def _send_between(made: Database, lens: Lens, now: datetime, before: datetime) -> None:
