@@ -61,6 +61,7 @@ ANYBODY_MAY_CHANGE = {
     "accounts.end_other_sign_ins",
     "accounts.revoke_token",
     "accounts.sign_out",
+    "campaigns.as_text",  # writes a flow as text, changes nothing
     "campaigns.settings_form",  # draws a form, changes nothing
     "sales.read_alerts",
     "segments_builder.draw",  # draws a rule, changes nothing

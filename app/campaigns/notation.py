@@ -147,9 +147,7 @@ def load(content: bytes | str) -> tuple[Any, Places]:
         loader = _Loader(text)
         return loader.get_single_data(), Places(loader.lines)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"Line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise BadText(f"{place}{_plain(error.problem)}") from None
+        raise BadText(_explained(error)) from None
     except yaml.YAMLError:
         raise BadText("The file holds characters that no text has; is it the right one?") from None
     except (RecursionError, ValueError) as error:
@@ -161,6 +159,23 @@ def load(content: bytes | str) -> tuple[Any, Places]:
             loader.dispose()
 
 
-def _plain(problem: str | None) -> str:
-    text = (problem or "this cannot be read").rstrip(".")
-    return f"this is not YAML: {text}."
+# what YAML says -> what to do about it, and whether the fault is where that part began
+_WORDS = (
+    ("expected ',' or '}'", "a comma or the closing “}” is missing", True),
+    ("expected ',' or ']'", "a comma or the closing “]” is missing", True),
+    ("found unexpected end of stream", "the closing quote is missing", True),
+    ("expected the node content, but found '<stream end>'", "the end is missing", True),
+    ("could not find expected ':'", "the “:” after the name is missing", True),
+    ("mapping values are not allowed here", "a “:” cannot stand here; indent the line like those above, or put the text in quotes", False),
+    ("found character '\\t'", "a tab stands here; indent with spaces", False),
+    ("expected <block end>", "the line is not indented like those it belongs to", False),
+    ("sequence entries are not allowed here", "a “- ” cannot stand here; put it on a line of its own", False),
+)  # fmt: skip
+
+
+def _explained(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or "this cannot be read"
+    words, is_begun = next(((w, begun) for says, w, begun in _WORDS if says in problem), (problem.rstrip("."), False))
+    mark = (error.context_mark if is_begun else None) or error.problem_mark or error.context_mark
+    place = f"Line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{place}this is not YAML: {words}."

@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from app.campaigns import drafting, notation, parts
+from app.campaigns import drafting, notation, ordering, parts
 from app.campaigns.notation import BadText, Places
 from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.graph import FlowSpec, StepSpec, TriggerSpec
 from app.engine.models import Campaign, Version
 
-__all__ = ["BadText", "Text", "create", "gather", "read", "replace", "write"]
+__all__ = ["BadText", "Text", "beside", "create", "gather", "read", "replace", "typed", "write"]
 
 FORMAT = 1
 _ABOUT = ("trellis", "campaign", "name", "key", "description", "state", "gallery")
@@ -46,7 +46,8 @@ def write(text: Text) -> str:
     about: dict[str, Any] = {"trellis": FORMAT, "campaign": text.name, "key": text.key, "description": text.description}
     out = {name: value for name, value in about.items() if value != ""}
     usual = FlowSpec.model_validate({}).model_dump(mode="json")
-    out |= {name: text.flow[name] for name in _GOVERNING if text.flow.get(name, usual.get(name)) != usual.get(name)}
+    governing = [name for name in _GOVERNING if text.flow.get(name, usual.get(name)) != usual.get(name)]
+    out |= {name: ordering.value(text.flow[name]) for name in governing}
     out["triggers"] = [_entry(item, _TRIGGER) for item in text.flow["triggers"]]
     steps = text.flow["steps"]
     if text.flow["start"] != (steps[0]["id"] if steps else None):
@@ -58,14 +59,13 @@ def write(text: Text) -> str:
 def _entry(item: dict[str, Any], reserved: tuple[str, ...]) -> dict[str, Any]:
     """One step or trigger: `wait: {amount: 2, unit: days}` and `then: s3`."""
     out: dict[str, Any] = {"id": item["id"]}
-    if item["kind"] in reserved:
-        out |= {"kind": item["kind"], "settings": item["settings"]}
-    else:
-        out[item["kind"]] = item["settings"]
+    kind = item["kind"]
+    settings = ordering.settings(kind, item["settings"], is_trigger=reserved is _TRIGGER)
+    out |= {"kind": kind, "settings": settings} if kind in reserved else {kind: settings}
     for name in ("name", "note", *_ENTRY):
         if item.get(name):
-            out[name] = item[name]
-    leads = item.get("next") or {}
+            out[name] = ordering.value(item[name])
+    leads = ordering.paths(kind, item["settings"], item.get("next") or {})
     if set(leads) == {"out"}:
         out["then"] = leads["out"]
     elif leads:
@@ -204,6 +204,35 @@ def _kind(
     if unknown and len(short) > 1:
         _known_names(item, (*reserved, *kinds), places, f"the {what}{called}")
     raise BadText(f"{places.of(item)}the {what}{called} does more than one thing: {', '.join(short)}; make it two.")
+
+
+# --- beside the canvas
+
+_ELSEWHERE = {
+    **dict.fromkeys(("campaign", "name"), "the name is changed by “Rename” in the menu"),
+    "key": "the key stays as it is",
+    "description": "the description is not part of the flow",
+    **dict.fromkeys(parts.KINDS, "import a whole file to bring such things along, or make them on their own pages"),
+}
+
+
+def beside(flow: dict[str, Any]) -> str:
+    """The flow alone, as it is read and changed beside the canvas."""
+    return write(Text("", flow)).removeprefix(f"trellis: {FORMAT}\n").lstrip("\n")
+
+
+def typed(content: str) -> dict[str, Any]:
+    """The flow of a text changed beside the canvas; raises BadText, also for what only a whole file may say."""
+    if not content.strip():
+        raise BadText(
+            "Line 1: there is no flow any more; write “steps:” and its steps, or take the canvas’s text back."
+        )
+    flow = read(content).flow
+    for number, line in enumerate(content.splitlines(), 1):
+        name = line.partition(":")[0].strip("\"'")
+        if name in _ELSEWHERE:
+            raise BadText(f"Line {number}: “{name}” cannot be changed here: {_ELSEWHERE[name]}.")
+    return flow
 
 
 # --- between files and the database

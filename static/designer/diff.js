@@ -1,5 +1,6 @@
 // Draws two flows as one on the designer's own canvas, to be looked at: what came, went and changed is marked there and in the list.
 import { Canvas } from "./canvas.js";
+import { choosing } from "./choosing.js";
 import { Designer } from "./designer.js";
 import { el, icon, spoken, svg, useSprite } from "./dom.js";
 import { rounded } from "./routes.js";
@@ -49,10 +50,7 @@ const entry = (id) => document.getElementById(`change-${id}`);
 const first = designer.flow.steps.find((step) => data.marks[step.id]);
 if (first) canvas.reveal(first.id);
 
-canvas.list.addEventListener("click", (event) => {
-  const card = event.target.closest("[data-step]");
-  if (card) designer.choose(card.dataset.step);
-});
+choosing(canvas, designer, null);
 designer.addEventListener("choose", () => {
   for (const shown of document.querySelectorAll(".diff-changes .is-shown")) shown.classList.remove("is-shown");
   const item = entry(designer.chosen[0]);

@@ -17,6 +17,7 @@ import { Picker } from "./picker.js";
 import { problemList } from "./problems.js";
 import { publishing } from "./publishing.js";
 import { Saving } from "./saving.js";
+import { FlowText } from "./text.js";
 
 const FIGURES_EVERY = 20_000;
 const byId = (id) => document.getElementById(id);
@@ -43,6 +44,7 @@ choosing(canvas, designer, panel);
 minimap(byId("minimap"), canvas, designer);
 problemList(byId("problems"), byId("problems-button"), { designer, canvas });
 publishing({ designer, saving, data });
+new FlowText(byId("flow-text"), { designer, canvas, urls: data.urls, toggle: byId("tool-text"), campaign: data.campaign.id });
 
 const live = byId("announcements");
 designer.addEventListener("say", ({ detail }) => (live.textContent = detail === live.textContent ? `${detail} ` : detail));

@@ -61,6 +61,8 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
             "draft": url_for("campaigns.save_draft", campaign_id=id_),
             "form": url_for("campaigns.settings_form", campaign_id=id_),
             "settings": url_for("campaigns.read_settings", campaign_id=id_),
+            "text": url_for("campaigns.as_text", campaign_id=id_),
+            "flow": url_for("campaigns.as_flow", campaign_id=id_),
             "publication": url_for("campaigns.publish", campaign_id=id_),
             "plan": url_for("campaigns.plan", campaign_id=id_),
             "figures": url_for("campaigns.figures", campaign_id=id_),
