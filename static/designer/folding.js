@@ -62,8 +62,8 @@ export class Folding extends EventTarget {
   constructor(designer) {
     super();
     this.designer = designer;
-    this.key = `trellis-folded-${designer.data.campaign.id}`;
-    this.paths = new Set(JSON.parse(localStorage.getItem(this.key) ?? "[]"));
+    this.key = designer.data.urls?.draft ? `trellis-folded-${designer.data.campaign.id}` : ""; // a drawing to look at begins open
+    this.paths = new Set(JSON.parse((this.key && localStorage.getItem(this.key)) || "[]"));
   }
 
   /** The flow as it is to be drawn. */
@@ -124,7 +124,7 @@ export class Folding extends EventTarget {
   }
 
   changed(words) {
-    localStorage.setItem(this.key, JSON.stringify([...this.paths]));
+    if (this.key) localStorage.setItem(this.key, JSON.stringify([...this.paths]));
     this.dispatchEvent(new Event("change"));
     this.designer.say(words);
   }

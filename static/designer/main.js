@@ -18,6 +18,7 @@ import { problemList } from "./problems.js";
 import { publishing } from "./publishing.js";
 import { Saving } from "./saving.js";
 import { FlowText } from "./text.js";
+import { sharing } from "./sharing.js";
 
 const FIGURES_EVERY = 20_000;
 const byId = (id) => document.getElementById(id);
@@ -44,6 +45,7 @@ choosing(canvas, designer, panel);
 minimap(byId("minimap"), canvas, designer);
 problemList(byId("problems"), byId("problems-button"), { designer, canvas });
 publishing({ designer, saving, data });
+sharing({ designer, saving, urls: data.urls, dialog: byId("conflict-dialog"), badge: byId("hands"), editor: data.editor });
 new FlowText(byId("flow-text"), { designer, canvas, urls: data.urls, toggle: byId("tool-text"), campaign: data.campaign.id });
 
 const live = byId("announcements");

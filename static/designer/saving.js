@@ -27,8 +27,10 @@ function sentenceFor(status) {
   return "That did not work. Your changes are kept here; try again.";
 }
 
-export class Saving {
+/** Event "conflict" (detail: their draft), when somebody else saved meanwhile. */
+export class Saving extends EventTarget {
   constructor({ designer, url, revision, status, dialog }) {
+    super();
     Object.assign(this, { designer, url, revision, status, dialog });
     this.saved = designer.flow;
     designer.addEventListener("change", () => this.later());
@@ -92,6 +94,7 @@ export class Saving {
     this.theirs = theirs;
     this.say("Not saved: changed elsewhere", "failed");
     this.dialog.querySelector("[data-conflict]").textContent = theirs.sentence;
+    this.dispatchEvent(new CustomEvent("conflict", { detail: theirs }));
     this.dialog.showModal();
   }
 
@@ -103,14 +106,32 @@ export class Saving {
   }
 
   takeTheirs() {
-    const { flow, looks, revision, problems } = this.theirs;
+    const { theirs } = this;
     this.theirs = null;
     this.dialog.close();
+    this.take(theirs, "Their draft taken");
+  }
+
+  /** Both changes in one draft, saved over the revision it was made from. */
+  keepMerged(flow) {
+    const { theirs } = this;
+    this.revision = theirs.revision;
+    this.theirs = null;
+    this.dialog.close();
+    this.designer.choose([]); // what was chosen may have another id now
+    this.designer.learn(theirs.flow, theirs.looks);
+    this.designer.history.apply(this.designer.tidy(flow), "Both drafts joined");
+    this.designer.say("Both changes are in the draft now.");
+    this.save();
+  }
+
+  /** The draft as somebody else saved it; what was here before is only an undo away. */
+  take({ flow, looks, revision, problems }, words) {
     this.revision = revision;
     this.designer.learn(flow, looks);
     const tidy = this.designer.tidy(flow);
     this.saved = tidy;
-    this.designer.history.apply(tidy, "Their draft taken"); // can be undone: nothing is lost
+    this.designer.history.apply(tidy, words);
     this.designer.heard({ flow, looks, problems });
     this.say("Saved", "saved");
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from flask import Response, jsonify, render_template, request, url_for
@@ -21,6 +22,7 @@ from app.web.filters import local
 
 EDITORS = ("administrator", "marketer")
 
+STILL_HERE = timedelta(minutes=5)  # after a change somebody counts as at work on it
 
 @blueprint.get("/campaigns/<int:campaign_id>")
 def show(campaign_id: int) -> str:
@@ -58,6 +60,7 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
         "replaced": draft.replaced if draft.replaced and draft.replaced["revision"] == draft.revision else None,
         "sprite": asset("vendor/icons.svg"),
         "urls": {
+        "editor": _somebody_else(draft),
             "draft": url_for("campaigns.save_draft", campaign_id=id_),
             "form": url_for("campaigns.settings_form", campaign_id=id_),
             "settings": url_for("campaigns.read_settings", campaign_id=id_),
@@ -69,6 +72,7 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
             "leads": url_for("campaigns.step_leads", step="STEP", campaign_id=id_),
             "mails": url_for("mail.choices"),
         },
+            "hands": url_for("campaigns.hands", campaign_id=id_),
         **_drawn(draft),
     }
 
@@ -90,6 +94,24 @@ def draft(campaign_id: int) -> Response:
 
 
 @blueprint.put("/campaigns/<int:campaign_id>/draft")
+@blueprint.get("/campaigns/<int:campaign_id>/draft/hands")
+def hands(campaign_id: int) -> Response:
+    """Whether the draft has moved on, and who else is at it just now."""
+    found(campaign_id)
+    draft = drafting.get(session(), campaign_id)
+    return jsonify(revision=draft.revision, other=_somebody_else(draft))
+
+
+def _somebody_else(draft: Draft) -> dict[str, str] | None:
+    """Who changed the draft last, if that was somebody else a moment ago."""
+    since = clock.now() - draft.updated_at
+    user = session().get(User, draft.updated_by) if draft.updated_by and since < STILL_HERE else None
+    if user is None or user.id == current_user.id:
+        return None
+    minutes = int(since.total_seconds() // 60)
+    return {"name": user.name, "ago": f"{minutes} minutes ago" if minutes > 1 else "just now"}
+
+
 def save_draft(campaign_id: int) -> Response | tuple[Response, int]:
     found(campaign_id)
     given = request.get_json(silent=True)
