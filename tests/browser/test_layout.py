@@ -1,0 +1,21 @@
+"""Every flow is drawn tidily: 900 random ones, laid out by the designer's own modules in one page of a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from tests.browser.conftest import serve
+
+FLOWS = (Path(__file__).parent / "random_flows.js").read_text()
+
+
+def test_no_card_on_another_no_path_through_a_card_and_arms_in_order(app: Flask, open_page: Any) -> None:
+    with serve(app) as url:
+        page = open_page(f"{url}/sign-in")
+        page.add_script_tag(url=f"{url}/static/vendor/dagre.min.js")
+        found = page.evaluate(FLOWS, {"count": 900, "seed": 7})
+    assert found["flows"] == 900
+    assert found["faults"] == []
