@@ -14,7 +14,7 @@ from app.accounts.models import User
 from app.campaigns import palette
 from app.campaigns.models import Draft
 from app.engine import entering
-from app.engine.models import Campaign, Decision, Enrollment, Version
+from app.engine.models import Campaign, Enrollment, Version
 from app.leads.models import Lead
 from app.outbox import Message
 from app.segments import ruling
@@ -141,72 +141,6 @@ def counts(session: Session) -> dict[str, int]:
 # --- who is where
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
-    """One lead at a step, or on a path."""
-
-    lead_id: int
-    name: str
-    email: str | None
-    score: int
-    since: Any
-    until: Any
-    state: str
-
-
-def people(
-    session: Session, campaign_id: int, step: str, *, scope: str, port: str = "", is_trigger: bool = False
-) -> tuple[int, Sequence[Present]]:
-    """How many leads are here, came here or left by a port, and the latest of them."""
-    chosen = _chosen(campaign_id, step, scope, port, is_trigger).subquery()
-    total = session.scalar(sa.select(sa.func.count()).select_from(chosen)) or 0
-    newest = chosen.c.until.asc() if scope == "here" else chosen.c.since.desc()
-    rows = session.execute(
-        sa.select(
-            Lead.id,
-            Lead.first_name,
-            Lead.last_name,
-            Lead.email,
-            Lead.score,
-            chosen.c.since,
-            chosen.c.until,
-            chosen.c.state,
-        )
-        .join(chosen, chosen.c.lead_id == Lead.id)
-        .order_by(newest, Lead.id)
-        .limit(MOST_SHOWN)
-    )
-    return total, [
-        Present(r.id, called(r.first_name, r.last_name, r.email), r.email, r.score, r.since, r.until, r.state)
-        for r in rows
-    ]
-
-
-def _chosen(campaign_id: int, step: str, scope: str, port: str, is_trigger: bool) -> sa.Select[*tuple[Any, ...]]:
-    inside = sa.select(
-        Enrollment.lead_id, Enrollment.arrived_at.label("since"), Enrollment.due_at.label("until"), Enrollment.state
-    ).where(Enrollment.campaign_id == campaign_id)
-    if is_trigger:
-        entered = sa.select(
-            Enrollment.lead_id, Enrollment.entered_at.label("since"), Enrollment.due_at.label("until"), Enrollment.state
-        )
-        return entered.where(
-            Enrollment.campaign_id == campaign_id, Enrollment.occasion.startswith(f"{step}:", autoescape=True)
-        )
-    here = inside.where(Enrollment.step == step, Enrollment.state == "active")
-    if scope == "here":
-        return here
-    passed = (
-        sa.select(Enrollment.lead_id, Decision.at.label("since"), sa.null().label("until"), Enrollment.state)
-        .join(Decision, Decision.enrollment_id == Enrollment.id)
-        .where(Enrollment.campaign_id == campaign_id, Decision.step == step)
-    )
-    if scope == "left":
-        return passed.where(Decision.port == port) if port else passed
-    union = sa.union_all(here, passed).subquery()
-    return sa.select(union.c.lead_id, union.c.since, union.c.until, union.c.state)
-
-
 def called(first_name: str, last_name: str, email: str | None) -> str:
     return " ".join(part for part in (first_name, last_name) if part) or email or "Somebody without a name"
 
@@ -250,6 +184,13 @@ def of_lead(session: Session, lead_id: int) -> Sequence[Any]:
         .limit(MOST_SHOWN)
     )
     return session.execute(found).all()
+
+
+def passages(session: Session, campaign_id: int, lead_id: int) -> Sequence[Any]:
+    """The passages of a lead through a campaign, the latest first."""
+    found = sa.select(Enrollment.id, Enrollment.entered_at, Enrollment.state)
+    mine = sa.and_(Enrollment.campaign_id == campaign_id, Enrollment.lead_id == lead_id)
+    return session.execute(found.where(mine).order_by(Enrollment.entered_at.desc(), Enrollment.id.desc())).all()
 
 
 def others(session: Session, known: Collection[int]) -> list[tuple[int, str]]:

@@ -1,11 +1,11 @@
-"""What a person may do with one lead in a campaign: pause it, let it go on, put it at another step, take it out (SEMANTICS 26).
+"""What a person may do with leads in a campaign: pause them, let them go on, put them at another step, take them out (SEMANTICS 26).
 
 Each with a reason, which the event log and, where a step is left by it, the journal keep together with who gave it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.tracking import recording
 
 HERE = Enrollment.__table__
+Leads = int | Collection[int] | sa.Select[int]  # one, several, or whoever is found
 TAKEN_OUT = "taken out by hand"
 MOST_LETTERS = 500
 
@@ -31,18 +32,18 @@ class CannotSteer(ValueError):
     """Why this cannot be done with the lead, in one sentence."""
 
 
-def pause(session: Session, campaign_id: int, lead_id: int, *, reason: str, by: str, at: datetime) -> int:
+def pause(session: Session, campaign_id: int, leads: Leads, *, reason: str, by: str, at: datetime) -> int:
     """Hold the lead where it is, its clock too; goals, exits and an unsubscription still hold for it."""
-    inside = _inside(session, campaign_id, lead_id)
+    inside = _inside(session, campaign_id, leads)
     running = sa.and_(inside, HERE.c.paused_at.is_(None))
     return _said(session, "passage_paused", running, {"paused_at": at}, "The lead is paused here already.",
                  campaign_id=campaign_id, reason=reason, by=by, at=at)  # fmt: skip
 
 
-def resume(session: Session, campaign_id: int, lead_id: int, *, reason: str, by: str, at: datetime) -> int:
+def resume(session: Session, campaign_id: int, leads: Leads, *, reason: str, by: str, at: datetime) -> int:
     """Let the lead go on: its waits end later by as long as it was paused."""
     campaign = session.get_one(Campaign, campaign_id)
-    paused = sa.and_(_inside(session, campaign_id, lead_id), HERE.c.paused_at.is_not(None))
+    paused = sa.and_(_inside(session, campaign_id, leads), HERE.c.paused_at.is_not(None))
     stops = campaign.state == "paused" and not campaign.clock_runs
     until = campaign.paused_at if stops and campaign.paused_at else at  # from there on the campaign's own pause counts
     # a plan or a goal may have put it elsewhere meanwhile: there it stands still only since it came
@@ -74,15 +75,15 @@ def _derive_due(session: Session, ids: Sequence[int], now: datetime) -> None:
     prepare(session)
 
 
-def move(session: Session, campaign_id: int, lead_id: int, step_id: str, *, reason: str, by: str, at: datetime) -> int:
+def move(session: Session, campaign_id: int, leads: Leads, step_id: str, *, reason: str, by: str, at: datetime) -> int:
     """Put the lead at another step of the version it is in, as if it had come there just now."""
-    inside = _inside(session, campaign_id, lead_id)
+    inside = _inside(session, campaign_id, leads)
     return move_where(session, campaign_id, inside, step_id, reason=reason, by=by, at=at)
 
 
-def remove(session: Session, campaign_id: int, lead_id: int, *, reason: str, by: str, at: datetime) -> int:
+def remove(session: Session, campaign_id: int, leads: Leads, *, reason: str, by: str, at: datetime) -> int:
     """Take the lead out; mail it was still owed is not sent."""
-    inside = _inside(session, campaign_id, lead_id)
+    inside = _inside(session, campaign_id, leads)
     _record(session, "passage_removed", inside, campaign_id, _given(reason), by, at)
     return goals.end(session, inside, "exited", TAKEN_OUT, at, note=f"taken out by {by}: {_given(reason)}")
 
@@ -133,10 +134,15 @@ def _given(reason: str) -> str:
     return words[:MOST_LETTERS]
 
 
-def _inside(session: Session, campaign_id: int, lead_id: int) -> sa.ColumnElement[bool]:
-    inside = sa.and_(HERE.c.campaign_id == campaign_id, HERE.c.lead_id == lead_id, HERE.c.state == ACTIVE)
+def _inside(session: Session, campaign_id: int, leads: Leads) -> sa.ColumnElement[bool]:
+    which = HERE.c.lead_id == leads if isinstance(leads, int) else HERE.c.lead_id.in_(leads)
+    inside = sa.and_(HERE.c.campaign_id == campaign_id, which, HERE.c.state == ACTIVE)
     if session.scalar(sa.select(HERE.c.id).where(inside).limit(1)) is None:
-        raise CannotSteer("The lead is not in this campaign now.")
+        raise CannotSteer(
+            "The lead is not in this campaign now."
+            if isinstance(leads, int)
+            else "None of them is in this campaign now."
+        )
     return inside
 
 

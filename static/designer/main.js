@@ -7,6 +7,7 @@ import { Designer } from "./designer.js";
 import { useSprite } from "./dom.js";
 import { Exporting } from "./exporting.js";
 import { Keyboard } from "./keyboard.js";
+import { live } from "./live.js";
 import { looking } from "./looking.js";
 import { looping } from "./looping.js";
 import { Mails } from "./mails.js";
@@ -20,7 +21,6 @@ import { Saving } from "./saving.js";
 import { FlowText } from "./text.js";
 import { sharing } from "./sharing.js";
 
-const FIGURES_EVERY = 20_000;
 const byId = (id) => document.getElementById(id);
 const root = byId("canvas");
 const data = JSON.parse(root.dataset.designer);
@@ -48,8 +48,8 @@ publishing({ designer, saving, data });
 sharing({ designer, saving, urls: data.urls, dialog: byId("conflict-dialog"), badge: byId("hands"), editor: data.editor });
 new FlowText(byId("flow-text"), { designer, canvas, urls: data.urls, toggle: byId("tool-text"), campaign: data.campaign.id });
 
-const live = byId("announcements");
-designer.addEventListener("say", ({ detail }) => (live.textContent = detail === live.textContent ? `${detail} ` : detail));
+const spoken = byId("announcements");
+designer.addEventListener("say", ({ detail }) => (spoken.textContent = detail === spoken.textContent ? `${detail} ` : detail));
 designer.addEventListener("lost", ({ detail }) => toast(`${detail.words}, and ${detail.lost} ${detail.lost === 1 ? "step" : "steps"} behind it. Undo brings everything back.`, "orange"));
 designer.addEventListener("trouble", ({ detail }) => toast(detail, "red"));
 
@@ -74,19 +74,7 @@ const tools = () => {
 designer.addEventListener("change", tools);
 tools();
 
-async function refreshFigures() {
-  if (document.hidden || !data.urls.figures) return;
-  try {
-    const response = await fetch(data.urls.figures, { headers: { Accept: "application/json" } });
-    const figures = response.ok ? await response.json() : null;
-    if (!figures || JSON.stringify(figures) === JSON.stringify(designer.figures)) return;
-    designer.figures = figures;
-    designer.emit("figures");
-  } catch {
-    // offline: the figures stay as they are and are asked for again
-  }
-}
-if (data.figures) setInterval(refreshFigures, FIGURES_EVERY);
+live({ designer, canvas, urls: data.urls });
 
 addEventListener("pagehide", () => saving.save());
 root.dataset.ready = "";

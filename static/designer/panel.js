@@ -95,7 +95,7 @@ export class Panel {
   }
 
   openLeads(step, scope, port = "") {
-    const query = new URLSearchParams({ scope, port });
+    const query = new URLSearchParams({ scope, port, ...this.designer.period });
     window.htmx.ajax("GET", `${this.urls.leads.replace("STEP", encodeURIComponent(step))}?${query}`, { target: "#leads-drawer", swap: "innerHTML" });
     document.getElementById("leads-dialog").showModal();
   }

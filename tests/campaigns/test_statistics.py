@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.campaigns import drafting, publishing, queries, statistics
+from app.campaigns import drafting, present, publishing, queries, statistics
 from app.db import Database
 from app.engine.models import Campaign
 from app.engine.ticking import tick
@@ -36,7 +36,8 @@ def _run(database: Database, now: datetime, count: int) -> Campaign:
 def _react(session: Session, kind: str, agent: str, number: int, now: datetime) -> None:
     message = session.scalars(sa.select(Message).order_by(Message.id).offset(number)).first()
     assert message is not None and message.lead_id is not None
-    recording.record(session, kind=kind, identity_id=message.lead_id, at=now, agent=agent, message_id=message.id)
+    about = {"identity_id": message.lead_id, "message_id": message.id, "subject": "welcome"}
+    recording.record(session, kind=kind, at=now, agent=agent, **about)
 
 
 def _figures(database: Database, campaign: Campaign, now: datetime) -> dict[str, Any]:
@@ -106,10 +107,10 @@ def test_the_list_shows_every_campaign_with_its_figures(database: Database, now:
 def test_who_is_where(database: Database, now: datetime) -> None:
     campaign = _run(database, now, 3)
     with database.read() as session:
-        here = queries.people(session, campaign.id, "s2", scope="here")
-        left = queries.people(session, campaign.id, "s1", scope="left", port="out")
-        entered = queries.people(session, campaign.id, "t1", scope="entered", is_trigger=True)
-        nobody = queries.people(session, campaign.id, "s4", scope="entered")
+        here = present.people(session, campaign.id, "s2", scope="here")
+        left = present.people(session, campaign.id, "s1", scope="left", port="out")
+        entered = present.people(session, campaign.id, "t1", scope="entered", is_trigger=True)
+        nobody = present.people(session, campaign.id, "s4", scope="entered")
 
     assert (here[0], left[0], entered[0], nobody[0]) == (3, 3, 3, 0)
     assert {p.name for p in here[1]} == {"Lead 1", "Lead 2", "Lead 3"}

@@ -11,8 +11,9 @@ from flask import Response, jsonify, render_template, request, url_for
 from app import clock
 from app.accounts.guards import allow, current_user
 from app.accounts.models import ROLES, User
-from app.campaigns import accepting, checking, drafting, editing, palette, queries, statistics, undoing
+from app.campaigns import accepting, checking, drafting, editing, palette, queries, undoing
 from app.campaigns.models import Draft
+from app.campaigns.views import live
 from app.campaigns.views.room import blueprint, found
 from app.engine.models import Campaign, Version
 from app.segments import ruling
@@ -55,7 +56,7 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
         "may_edit": _may_edit(campaign),
         "steps": palette.steps(),
         "triggers": palette.triggers(),
-        "figures": statistics.figures(session(), campaign.id, draft.flow, now=clock.now()) if version else None,
+        "figures": live.at_once(campaign, draft.flow),
         "reserved": drafting.reserved(session(), campaign.id),
         "replaced": draft.replaced if draft.replaced and draft.replaced["revision"] == draft.revision else None,
         "sprite": asset("vendor/icons.svg"),
@@ -133,15 +134,6 @@ def _conflict(theirs: Draft) -> str:
     user = session().get(User, theirs.updated_by) if theirs.updated_by else None
     who = "You, in another window," if user and user.id == current_user.id else (user.name if user else "Somebody")
     return f"{who} changed this campaign on {local(theirs.updated_at)}. What you see here is not saved."
-
-
-@blueprint.get("/campaigns/<int:campaign_id>/figures")
-def figures(campaign_id: int) -> Response:
-    campaign = found(campaign_id)
-    if campaign.version_id is None:
-        raise Refused("This campaign has not been published, so there are no figures.", 404)
-    flow = drafting.get(session(), campaign_id).flow
-    return jsonify(statistics.figures(session(), campaign_id, flow, now=clock.now()))
 
 
 @blueprint.post("/campaigns/<int:campaign_id>/draft/form")

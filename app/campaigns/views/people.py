@@ -10,13 +10,14 @@ from flask import Response, render_template, request, url_for
 from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
-from app.campaigns import drafting, palette, queries
+from app.campaigns import drafting, palette, periods, present, queries
+from app.campaigns.periods import Period
 from app.campaigns.views.room import blueprint, found
 from app.engine import entering, explaining, replaying
 from app.leads.models import Lead
 from app.segments import ruling
 from app.web import Refused, database, htmx, session
-from app.web.filters import local
+from app.web.filters import local, reader_zone
 
 SCOPES = {"here": "Here now", "entered": "Came here", "left": "Went this way"}
 
@@ -24,12 +25,14 @@ SCOPES = {"here": "Here now", "entered": "Came here", "left": "Went this way"}
 @blueprint.get("/campaigns/<int:campaign_id>/steps/<step>/leads")
 def step_leads(campaign_id: int, step: str) -> str:
     campaign = found(campaign_id)
-    scope, port = request.args.get("scope", "here"), request.args.get("port", "")
+    scope, port, period = request.args.get("scope", "here"), request.args.get("port", ""), asked_period()
     if scope not in SCOPES:
         raise Refused("Ask for here, entered or left.", 400)
     flow = drafting.get(session(), campaign_id).flow
     is_trigger = any(item["id"] == step for item in flow["triggers"])
-    total, people = queries.people(session(), campaign_id, step, scope=scope, port=port, is_trigger=is_trigger)
+    total, people = present.people(
+        session(), campaign_id, step, scope=scope, port=port, is_trigger=is_trigger, period=period
+    )
     title, path = _called(flow, step, port, is_trigger)
     return render_template(
         "campaigns/_step_leads.html",
@@ -37,10 +40,22 @@ def step_leads(campaign_id: int, step: str) -> str:
         heading=SCOPES[scope],
         title=title,
         path=path if scope == "left" else "",
+        step=step,
         scope=scope,
         total=total,
+        is_more=total > present.MOST_COUNTED,
         people=people,
+        in_time="" if scope == "here" else periods.words(period, reader_zone()),
+        steps=queries.step_choices(session(), flow) if scope == "here" and not is_trigger else [],
     )
+
+
+def asked_period() -> Period:
+    """The time that the address names."""
+    try:
+        return periods.read(request.args, now=clock.now(), zone=reader_zone())
+    except periods.BadPeriod as error:
+        raise Refused(str(error)) from None
 
 
 def _called(flow: dict[str, Any], step: str, port: str, is_trigger: bool) -> tuple[str, str]:
