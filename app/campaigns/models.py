@@ -153,4 +153,5 @@ class RehearsedPassage(Base):
     lead_id: Mapped[Ref] = mapped_column(sa.ForeignKey("leads.id"), index=True)
     state: Mapped[Kind]
     step: Mapped[Name]  # where it stood at the end
+    route: Mapped[str]  # " s1:out s2:yes ", to find who went where
     told: Mapped[dict[str, Any]]

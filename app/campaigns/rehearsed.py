@@ -313,7 +313,9 @@ def passages(session: Session, wanted: Wanted) -> Iterator[dict[str, Any]]:
             "arrived": micros(passage.arrived_at), "due": micros(passage.due_at) if passage.due_at else None,
             "visit": passage.visit, "visits": visits.get(id_, []), "mails": mails.get(id_, []), "did": done.get(id_, []),
         }  # fmt: skip
-        yield {"number": number, "lead_id": passage.lead_id, "state": passage.state, "step": passage.step, "told": told}
+        route = "".join(f" {visit[1]}:{visit[2]}" for visit in told["visits"]) + " "
+        row = {"number": number, "lead_id": passage.lead_id, "state": passage.state, "step": passage.step}
+        yield {**row, "route": route, "told": told}
 
 
 def _mails_of(session: Session, ids: sa.Select[Any]) -> dict[Any, list[Any]]:

@@ -34,9 +34,13 @@ def of(session: Session, enrollment: Enrollment, said: Said) -> Trodden:
     passage = next(each for each in passages if each.enrollment_id == enrollment.id)
     version = session.get_one(Version, enrollment.version_id)
     lead = session.get_one(Lead, enrollment.lead_id)
-    trodden = Trodden(passage, lead, version.flow, version.number)
-    nexts = {step["id"]: step["next"] for step in version.flow["steps"]}
-    trodden.paths.append(f"trigger:{enrollment.occasion.partition(':')[0]}")
+    return lay(Trodden(passage, lead, version.flow, version.number), enrollment.occasion)
+
+
+def lay(trodden: Trodden, occasion: str) -> Trodden:
+    """The passage laid over its flow."""
+    passage, nexts = trodden.passage, {step["id"]: step["next"] for step in trodden.flow["steps"]}
+    trodden.paths.append(f"trigger:{occasion.partition(':')[0]}")
     for number, line in enumerate(passage.lines, 1):
         if line.step not in nexts:
             trodden.elsewhere.append(number)

@@ -98,7 +98,7 @@ def _passage(session: Session, passage: Enrollment, names: Names, said: Said) ->
     lines = []
     for decision in decisions:
         flow = versions.get(session, decision.version_id).flow
-        lines.append(_line(flow, names, decision, sent.get(decision.visit), said))
+        lines.append(line(flow, names, decision, sent.get(decision.visit), said))
     flow = versions.get(session, passage.version_id).flow
     if passage.state == "active":
         lines.append(_standing(session, flow, names, passage, said))
@@ -134,15 +134,16 @@ def _asked_by(session: Session, cause: str) -> str:
     return str((event.props or {}).get("reason") or "") if event else ""
 
 
-def _line(flow: Flow, names: Names, decision: Decision, mail: str | None, said: Said) -> Line:
+def line(flow: Flow, names: Names, decision: Decision, mail: str | None, said: Said) -> Line:
+    """One decision told; `mail` is what became of the mail it owed, if it did."""
     step = flow.steps.get(decision.step)
-    title, kind = _title(flow, decision.step, names)
+    called, kind = title(flow, decision.step, names)
     found = decision.why or {}
     seen = dict(found.get("seen") or {})
     label = next((p.label for p in step.ports if p.name == decision.port), "") if step else ""
     sentence = _sentence(kind, label or decision.port, found, seen, mail, said)
     return Line(
-        decision.visit, decision.step, title, kind, decision.port, decision.arrived_at, decision.at, sentence, seen
+        decision.visit, decision.step, called, kind, decision.port, decision.arrived_at, decision.at, sentence, seen
     )
 
 
@@ -176,12 +177,11 @@ def titles(session: Session, enrollment_id: int, names: Names) -> dict[str, str]
     """Step -> what a person calls it, for the steps that this passage has left."""
     left = sa.select(Decision.version_id, Decision.step).where(Decision.enrollment_id == enrollment_id).distinct()
     return {
-        row.step: _title(versions.get(session, row.version_id).flow, row.step, names)[0]
-        for row in session.execute(left)
+        row.step: title(versions.get(session, row.version_id).flow, row.step, names)[0] for row in session.execute(left)
     }
 
 
-def _title(flow: Flow, step_id: str, names: Names) -> tuple[str, str]:
+def title(flow: Flow, step_id: str, names: Names) -> tuple[str, str]:
     step = flow.steps.get(step_id)
     if step is None:
         return step_id, ""
@@ -189,7 +189,7 @@ def _title(flow: Flow, step_id: str, names: Names) -> tuple[str, str]:
 
 
 def _standing(session: Session, flow: Flow, names: Names, passage: Enrollment, said: Said) -> Line:
-    title, kind = _title(flow, passage.step, names)
+    called, kind = title(flow, passage.step, names)
     step = flow.steps.get(passage.step)
     until = f" until {said(passage.due_at)}" if passage.due_at else " for an event"
     sentence = f"Waits here{until}."
@@ -199,7 +199,7 @@ def _standing(session: Session, flow: Flow, names: Names, passage: Enrollment, s
         sentence = f"Is paused here by hand since {said(passage.paused_at)}."
     elif passage.tries and passage.reason:
         sentence = f"Could not be done: {passage.reason.rstrip('.')}. It is tried again{until.replace('until', 'at')}."
-    return Line(passage.visit, passage.step, title, kind, None, passage.arrived_at, None, sentence, {})
+    return Line(passage.visit, passage.step, called, kind, None, passage.arrived_at, None, sentence, {})
 
 
 def at_step(

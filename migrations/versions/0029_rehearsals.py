@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("lead_id", Key, nullable=False),
         sa.Column("state", sa.String(length=40), nullable=False),
         sa.Column("step", sa.String(length=200), nullable=False),
+        sa.Column("route", sa.Text(), nullable=False),
         sa.Column("told", Json, nullable=False),
         sa.ForeignKeyConstraint(["lead_id"], ["leads.id"]),
         sa.ForeignKeyConstraint(["rehearsal_id"], ["rehearsals.id"], ondelete="CASCADE"),
