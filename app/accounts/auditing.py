@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock
@@ -30,3 +31,9 @@ def note(
         )
     )
     session.flush()
+
+
+def has_done(session: Session, user_id: int, action: str) -> bool:
+    """Whether somebody has done this to themselves before: has_done(session, 7, "saw the tour")."""
+    about = sa.and_(Audit.subject_kind == "user", Audit.subject_id == str(user_id))
+    return bool(session.scalar(sa.select(sa.exists().where(about, Audit.user_id == user_id, Audit.action == action))))

@@ -25,7 +25,7 @@ export class Canvas {
     designer.addEventListener("looks", () => this.draw());
     designer.addEventListener("figures", () => this.draw());
     designer.addEventListener("choose", () => this.showChosen());
-    this.folding.addEventListener("change", () => this.draw());
+    this.folding.addEventListener("change", () => designer.emit("figures")); // all that is drawn on cards is drawn anew
   }
 
   get middle() {
@@ -34,17 +34,22 @@ export class Canvas {
   }
 
   draw() {
-    const flow = (this.shown = this.folding.draw());
-    const before = this.drawn?.cards;
-    const triggers = flow.triggers.map((trigger) => trigger.id);
-    this.drawn = layout(flow, window.dagre, triggers.length ? triggers : ["no-trigger"]);
-    this.view.bounds = this.drawn.bounds;
-    if (before) this.stayPut(before);
+    const flow = this.folding.draw();
+    if (flow !== this.shown) this.arrange(flow);
     this.drawCards();
     this.drawPaths();
     this.drawMarks();
     this.showChosen();
     this.view.dispatchEvent(new Event("move"));
+  }
+
+  arrange(flow) {
+    this.shown = flow;
+    const before = this.drawn?.cards;
+    const triggers = flow.triggers.map((trigger) => trigger.id);
+    this.drawn = layout(flow, window.dagre, triggers.length ? triggers : ["no-trigger"]);
+    this.view.bounds = this.drawn.bounds;
+    if (before) this.stayPut(before);
   }
 
   /** What the marketer looks at stays where it is while the rest makes room. */
@@ -140,23 +145,49 @@ export class Canvas {
     );
   }
 
+  /** What stands on the paths. A mark whose words are as before is only moved: most are, and making them is slow. */
   drawMarks() {
+    const [found, kept] = [this.marksOf(), new Map()];
+    let before = null;
+    for (const { key, words, make, at } of found) {
+      const old = this.made?.get(key);
+      const mark = old?.words === words ? old : { words, element: make() };
+      kept.set(key, mark);
+      this.put(mark.element, { x: at[0], y: at[1] });
+      const next = before ? before.nextSibling : this.marks.firstChild;
+      if (next !== mark.element) this.marks.insertBefore(mark.element, next);
+      before = mark.element;
+    }
+    for (const [key, { element }] of this.made ?? []) if (kept.get(key)?.element !== element) element.remove();
+    this.made = kept;
+  }
+
+  marksOf() {
     const marks = [];
+    const { mayEdit, flow } = this.designer;
+    const mark = (key, words, at, make) => marks.push({ key, words, at, make });
     const start = this.drawn.routes.get("start");
-    if (start && this.designer.mayEdit) marks.push(this.plus("start", start.plus, "Add a first step"));
+    if (start && mayEdit) mark("+start", "", start.plus, () => this.plus("start", "Add a first step"));
     for (const edge of edges(this.shown)) {
       const route = this.drawn.routes.get(edge.id);
       if (!route || isFold(edge.from)) continue;
       const step = this.designer.find(edge.from);
       const label = this.designer.portLabel(step, edge.port);
-      if (route.pill) marks.push(this.pill(edge, route, label));
-      if (route.pill && !isFold(edge.to) && canFold(this.designer.flow, branchOf(this.designer.flow, edge.id))) marks.push(this.folder(edge, route, label));
-      if (!this.designer.mayEdit) continue;
-      marks.push(this.plus(edge.id, route.plus, `Add a step after ${this.designer.titleOf(step)}${label ? `, path ${label}` : ""}`));
-      marks.push(this.end(edge, route, label));
+      if (route.pill) this.markBranch({ edge, route, label, flow, mark });
+      if (!mayEdit) continue;
+      const words = `Add a step after ${this.designer.titleOf(step)}${label ? `, path ${label}` : ""}`;
+      mark(`+${edge.id}`, words, route.plus, () => this.plus(edge.id, words));
+      mark(`end ${edge.id}`, label, route.grip, () => this.end(edge, label));
     }
-    if (this.designer.mayEdit && this.designer.flow.triggers.length) marks.push(this.addTrigger());
-    this.marks.replaceChildren(...marks);
+    if (mayEdit && flow.triggers.length) mark("trigger", "", this.besideTriggers(), () => this.addTrigger());
+    return marks;
+  }
+
+  markBranch({ edge, route, label, flow, mark }) {
+    const passed = this.designer.figures ? (this.designer.figures.steps?.[edge.from]?.left?.[edge.port] ?? 0) : "";
+    mark(`pill ${edge.id}`, `${label} ${passed}`, route.pill, () => this.pill(edge, route, label));
+    if (isFold(edge.to) || !canFold(flow, branchOf(flow, edge.id))) return;
+    mark(`fold ${edge.id}`, label, [route.plus[0] + 26, route.plus[1]], () => this.folder(edge, label));
   }
 
   pill(edge, { pill: [x, y] }, label) {
@@ -169,32 +200,28 @@ export class Canvas {
   }
 
   /** Folds the branch behind a path. */
-  folder(edge, { plus: [x, y] }, label) {
+  folder(edge, label) {
     const words = `Fold the branch ${label || edge.port}`;
-    const element = el("button", { type: "button", class: "flow-fold", tabindex: "-1", "aria-label": words, title: `${words} (C)`, dataset: { foldEdge: edge.id } }, icon("chevron-up"));
-    this.put(element, { x: x + 26, y });
-    return element;
+    return el("button", { type: "button", class: "flow-fold", tabindex: "-1", "aria-label": words, title: `${words} (C)`, dataset: { foldEdge: edge.id } }, icon("chevron-up"));
   }
 
-  plus(id, [x, y], label) {
-    const element = el("button", { type: "button", class: "flow-plus", tabindex: "-1", "aria-label": label, title: "Add a step", "aria-haspopup": "dialog", dataset: { plus: id } }, icon("plus"));
-    this.put(element, { x, y });
-    return element;
+  plus(id, label) {
+    return el("button", { type: "button", class: "flow-plus", tabindex: "-1", "aria-label": label, title: "Add a step", "aria-haspopup": "dialog", dataset: { plus: id } }, icon("plus"));
   }
 
   /** The end of a path, which can be dragged onto another step. */
-  end(edge, { grip: [x, y] }, label) {
+  end(edge, label) {
     const words = `Drag this path’s end${label ? ` (${label})` : ""} onto another step`;
-    const element = el("span", { class: "flow-end", title: words, dataset: { end: edge.id } });
-    this.put(element, { x, y });
-    return element;
+    return el("span", { class: "flow-end", title: words, dataset: { end: edge.id } });
+  }
+
+  besideTriggers() {
+    const last = this.drawn.cards.get(this.designer.flow.triggers.at(-1).id);
+    return [last.x + CARD.width + 20, last.y + CARD.height / 2];
   }
 
   addTrigger() {
-    const last = this.drawn.cards.get(this.designer.flow.triggers.at(-1).id);
-    const element = el("button", { type: "button", class: "flow-add-trigger", "aria-haspopup": "dialog", dataset: { addTrigger: "" } }, icon("plus"), "Trigger");
-    this.put(element, { x: last.x + CARD.width + 20, y: last.y + CARD.height / 2 });
-    return element;
+    return el("button", { type: "button", class: "flow-add-trigger", "aria-haspopup": "dialog", dataset: { addTrigger: "" } }, icon("plus"), "Trigger");
   }
 
   showChosen() {

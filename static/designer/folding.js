@@ -4,8 +4,17 @@ import { edgeOf, edges, reachable } from "./graph.js";
 export const isFold = (id) => id.startsWith("fold~");
 export const foldId = (edge) => `fold~${edge.replace(":", "~")}`;
 
+const known = new WeakMap(); // flow -> Map path -> its branch; a flow never changes
+
 /** The steps that only this path leads to, in the order of the flow. */
 export function branchOf(flow, edge) {
+  if (!known.has(flow)) known.set(flow, new Map());
+  const branches = known.get(flow);
+  if (!branches.has(edge)) branches.set(edge, findBranch(flow, edge));
+  return branches.get(edge);
+}
+
+function findBranch(flow, edge) {
   const line = edgeOf(flow, edge);
   if (!line || line.from === null) return [];
   const cut = { ...flow, steps: flow.steps.map((step) => (step.id === line.from ? { ...step, next: without(step.next, line.port) } : step)) };
@@ -29,6 +38,7 @@ export const canFold = (flow, branch) => branch.length > 1 || flow.steps.some((s
  * Answers { flow, folds: Map id of the fold -> {edge, steps} }.
  */
 export function folded(flow, paths) {
+  if (!paths.size) return { flow, folds: new Map() };
   const branches = new Map([...paths].map((edge) => [edge, branchOf(flow, edge)]));
   const hidden = new Set([...branches.values()].flat());
   const folds = new Map();
@@ -70,7 +80,8 @@ export class Folding extends EventTarget {
   draw() {
     const { flow } = this.designer;
     for (const edge of this.paths) if (!branchOf(flow, edge).length) this.paths.delete(edge);
-    this.drawn = folded(flow, this.paths);
+    const of = [...this.paths].join();
+    if (this.drawn?.of !== of || this.drawn.from !== flow) this.drawn = { ...folded(flow, this.paths), of, from: flow };
     return this.drawn.flow;
   }
 

@@ -14,7 +14,10 @@ export function looking(canvas, designer) {
     }
   }
 
-  const showScale = () => (shown.textContent = `${Math.round(view.scale * 100)} %`);
+  const showScale = () => {
+    const words = `${Math.round(view.scale * 100)} %`;
+    if (shown.textContent !== words) shown.textContent = words;
+  };
   view.addEventListener("move", showScale);
   showScale();
   document.addEventListener("fullscreenchange", () => {

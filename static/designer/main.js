@@ -18,8 +18,9 @@ import { Picker } from "./picker.js";
 import { problemList } from "./problems.js";
 import { publishing } from "./publishing.js";
 import { Saving } from "./saving.js";
-import { FlowText } from "./text.js";
 import { sharing } from "./sharing.js";
+import { FlowText } from "./text.js";
+import { touring } from "./touring.js";
 
 const byId = (id) => document.getElementById(id);
 const root = byId("canvas");
@@ -40,6 +41,7 @@ new Exporting({ designer, canvas, name: data.campaign.name, sprite: data.sprite 
 
 new Keyboard({ designer, canvas, adding, picker, openPanel, help, look });
 looping({ designer, canvas, menu });
+touring({ designer, url: data.urls.tour });
 new Mails({ designer, panel: byId("panel"), url: data.urls.mails, draft: data.urls.draft });
 choosing(canvas, designer, panel);
 minimap(byId("minimap"), canvas, designer);

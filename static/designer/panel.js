@@ -13,6 +13,7 @@ export class Panel {
     designer.addEventListener("change", () => this.refresh());
     designer.addEventListener("looks", () => this.refresh());
     designer.addEventListener("figures", () => this.refresh());
+    designer.addEventListener("toured", () => designer.chosen.length || this.showNothing());
     this.show();
   }
 
@@ -85,7 +86,23 @@ export class Panel {
     cells.push(cell(rate.value, rate.label));
     const rows = [el("div", { class: "panel-figures" }, cells)];
     if (own.mail) rows.push(this.mailFigures(own.mail));
+    const ways = this.designer.isTrigger(item.id) ? null : this.ways(item, own);
+    if (ways) rows.push(ways);
     return rows;
+  }
+
+  /** Which way leads left: each path with its share as a bar and in words. */
+  ways(item, own) {
+    const ports = this.designer.portsOf(item).filter(({ name }) => name in item.next);
+    const all = ports.reduce((sum, { name }) => sum + (own.left?.[name] ?? 0), 0);
+    if (!all || ports.length < 2) return null;
+    const rows = ports.map(({ name, label }) => {
+      const count = own.left[name] ?? 0;
+      const share = Math.round((count / all) * 100);
+      const bar = el("meter", { min: "0", max: "100", value: String(share), "aria-label": `${label}: ${share} %` });
+      return el("li", {}, el("span", { class: "panel-way-name", title: label }, label || name), bar, el("button", { type: "button", class: "btn-link", title: "Who they are", onclick: () => this.openLeads(item.id, "left", name) }, `${number(count)} · ${share} %`));
+    });
+    return el("ul", { class: "panel-ways", "aria-label": "Which way leads left" }, rows);
   }
 
   mailFigures(mail) {
@@ -177,8 +194,11 @@ export class Panel {
 
   showNothing() {
     this.shown = null;
+    const button = (label, run, look = "btn btn-sm") => el("button", { type: "button", class: look, onclick: run }, label);
+    const { designer } = this;
+    const tour = designer.data.tour ? el("div", { class: "panel-tour" }, el("p", {}, "Your first campaign? A tour takes a minute."), button("Show me around", () => designer.emit("tour"), "btn btn-sm btn-primary"), " ", button("No, thank you", () => designer.emit("no-tour"))) : "";
     this.root.replaceChildren(
-      el("div", { class: "panel-empty" }, icon("pointer"), el("p", {}, "Choose a step to see and change its settings."), el("button", { type: "button", class: "btn btn-sm", onclick: () => this.designer.choose("campaign") }, "Campaign settings")),
+      el("div", { class: "panel-empty" }, icon("pointer"), el("p", {}, "Choose a step to see and change its settings."), button("Campaign settings", () => designer.choose("campaign")), tour),
     );
   }
 

@@ -8,11 +8,19 @@ export class Viewport extends EventTarget {
     Object.assign(this, { frame, world, scale: 1, x: 0, y: 0, covered: 0, bounds: { x: 0, y: 0, width: 0, height: 0 } });
     frame.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.followPointers();
-    new ResizeObserver(() => this.dispatchEvent(new Event("move"))).observe(frame);
+    new ResizeObserver(() => this.resized()).observe(frame);
+    addEventListener("resize", () => (this.known = null));
+    addEventListener("scroll", () => (this.known = null), { passive: true });
   }
 
+  /** Where the frame is; asked once, since asking while the drawing moves makes the browser lay out the whole page. */
   get size() {
-    return this.frame.getBoundingClientRect();
+    return (this.known ??= this.frame.getBoundingClientRect());
+  }
+
+  resized() {
+    this.known = null;
+    this.dispatchEvent(new Event("move"));
   }
 
   apply() {

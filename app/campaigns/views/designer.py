@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response, jsonify, render_template, request, url_for
 
 from app import clock
+from app.accounts import auditing
 from app.accounts.guards import allow, current_user
 from app.accounts.models import ROLES, User
 from app.campaigns import accepting, checking, drafting, editing, palette, queries, undoing
@@ -22,8 +23,9 @@ from app.web.assets import asset
 from app.web.filters import local
 
 EDITORS = ("administrator", "marketer")
-
+TOURED = "saw the designer’s tour"
 STILL_HERE = timedelta(minutes=5)  # after a change somebody counts as at work on it
+
 
 @blueprint.get("/campaigns/<int:campaign_id>")
 def show(campaign_id: int) -> str:
@@ -60,8 +62,9 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
         "reserved": drafting.reserved(session(), campaign.id),
         "replaced": draft.replaced if draft.replaced and draft.replaced["revision"] == draft.revision else None,
         "sprite": asset("vendor/icons.svg"),
-        "urls": {
         "editor": _somebody_else(draft),
+        "tour": version is None and _may_edit(campaign) and not auditing.has_done(session(), current_user.id, TOURED),
+        "urls": {
             "draft": url_for("campaigns.save_draft", campaign_id=id_),
             "form": url_for("campaigns.settings_form", campaign_id=id_),
             "settings": url_for("campaigns.read_settings", campaign_id=id_),
@@ -72,8 +75,9 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
             "figures": url_for("campaigns.figures", campaign_id=id_),
             "leads": url_for("campaigns.step_leads", step="STEP", campaign_id=id_),
             "mails": url_for("mail.choices"),
-        },
             "hands": url_for("campaigns.hands", campaign_id=id_),
+            "tour": url_for("campaigns.end_tour"),
+        },
         **_drawn(draft),
     }
 
@@ -94,7 +98,14 @@ def draft(campaign_id: int) -> Response:
     return jsonify(_drawn(drafting.get(session(), campaign_id)))
 
 
-@blueprint.put("/campaigns/<int:campaign_id>/draft")
+@blueprint.post("/campaigns/tour")
+def end_tour() -> Response:
+    """Do not offer the tour to this person again."""
+    if not auditing.has_done(session(), current_user.id, TOURED):
+        auditing.note(session(), current_user.id, TOURED, "user", current_user.id)
+    return jsonify(done=True)
+
+
 @blueprint.get("/campaigns/<int:campaign_id>/draft/hands")
 def hands(campaign_id: int) -> Response:
     """Whether the draft has moved on, and who else is at it just now."""
@@ -113,6 +124,7 @@ def _somebody_else(draft: Draft) -> dict[str, str] | None:
     return {"name": user.name, "ago": f"{minutes} minutes ago" if minutes > 1 else "just now"}
 
 
+@blueprint.put("/campaigns/<int:campaign_id>/draft")
 def save_draft(campaign_id: int) -> Response | tuple[Response, int]:
     found(campaign_id)
     given = request.get_json(silent=True)
