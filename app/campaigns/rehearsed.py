@@ -307,7 +307,7 @@ def passages(session: Session, wanted: Wanted) -> Iterator[dict[str, Any]]:
     mails, done = _mails_of(session, ids), _done(session, ids)
     for number, passage in enumerate(found):
         id_ = passage.id
-        told = {
+        told: dict[str, Any] = {
             "entered": micros(passage.entered_at), "occasion": passage.occasion, "key": passage.key,
             "finished": micros(passage.finished_at) if passage.finished_at else None, "reason": passage.reason,
             "arrived": micros(passage.arrived_at), "due": micros(passage.due_at) if passage.due_at else None,
