@@ -48,6 +48,7 @@ rows = db.temporary(
     sa.Column("reason", sa.Text),
     sa.Column("withdraws", sa.Boolean),  # whether the end also takes back the mail not yet sent
     sa.Column("hops", sa.BigInteger, nullable=False),
+    is_rewritten=True,
 )
 _SEEN = [
     rows.c[name] for name in "lead_id enrollment_id visit campaign_id step arrived_at entered_at due_at".split()
