@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from app.campaigns.rehearsing import Wanted
 
 MOST_TOLD = 20_000  # passages that can be opened
-DAY, WEEK = timedelta(days=1), timedelta(days=7)
+MOST_ROUNDS = 5  # past one step: whoever comes by oftener goes round and round
+DAY = timedelta(days=1)
 USED_TO = timedelta(days=365)
 REACTIONS = ("email_opened", "email_clicked", "email_replied", "email_bounced", "consent_withdrawn")
 HOURS = (1, 4, 24, 72, 168, 336, 720, 1440, 2880)  # until a handoff: up to so many
@@ -276,9 +277,11 @@ def _until_handoff(session: Session, wanted: Wanted) -> dict[str, Any]:
 
 
 def _stays(session: Session, wanted: Wanted) -> list[dict[str, Any]]:
-    """Who is still inside at the end: how many where, since when, and how many only something that happens lets go."""
-    for_ever = sa.func.sum(sa.case((Enrollment.due_at.is_(None), 1), else_=0))
-    query = sa.select(Enrollment.step, sa.func.count(), for_ever, sa.func.min(Enrollment.arrived_at))
+    """Who is still inside at the end: how many where, since when, and how many will not leave by themselves."""
+    rounds = sa.select(sa.func.count()).where(Decision.enrollment_id == Enrollment.id, Decision.step == Enrollment.step)
+    goes_round = rounds.correlate(Enrollment).scalar_subquery() > MOST_ROUNDS
+    ever = sa.func.sum(sa.case((sa.or_(Enrollment.due_at.is_(None), goes_round), 1), else_=0))
+    query = sa.select(Enrollment.step, sa.func.count(), ever, sa.func.min(Enrollment.arrived_at))
     rows = _pairs(session, query.where(ours(wanted), Enrollment.state == "active"), Enrollment.step)
     return [
         {"step": step, "count": count, "for_ever": int(ever), "longest": (wanted.ends_at - first) // DAY}
