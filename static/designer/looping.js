@@ -32,7 +32,8 @@ export function looping({ designer, canvas, menu }) {
       answer("At most 3 times, a day apart, then on", "Adds a Repeat and a wait; change both in their settings.", "repeat", true),
       answer("Again and again, a day apart", "Adds a wait to the path that leads back; another path must lead out.", "clock", false),
     ];
-    menu.open({ at: card.getBoundingClientRect(), title: "How does this loop end?", entries, back: card });
+    // the end of a drag would close at once what it opens
+    setTimeout(() => menu.open({ at: card.getBoundingClientRect(), title: "How does this loop end?", entries, back: card }));
     designer.say("A loop needs a limit or a wait. Choose one; Escape leaves the path as it was.");
   });
 }

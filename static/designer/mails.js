@@ -27,7 +27,7 @@ export class Mails {
     this.back = button("Other mails", () => this.show(false));
     this.name = el("input", { type: "text", class: "form-control", placeholder: "Name of the new mail", "aria-label": "Name of the new mail", maxlength: "200", hidden: true, onkeydown: (event) => event.key === "Enter" && (event.preventDefault(), this.begin()) });
     const head = el("div", { class: "dialog-head" }, this.title, el("button", { type: "button", class: "btn btn-icon btn-sm btn-ghost", "aria-label": "Close", onclick: () => this.root.close() }, icon("x")));
-    const foot = el("div", { class: "dialog-foot" }, this.create, this.name, el("span", { class: "designer-space" }), this.back, this.edit, this.use, this.done);
+    const foot = el("div", { class: "dialog-foot" }, this.create, this.name, el("span", { class: "mails-gap" }), this.back, this.edit, this.use, this.done);
     this.root = el("dialog", { class: "dialog mails-dialog", id: "mails-dialog", "aria-labelledby": "mails-title" }, head, this.chooser, this.editor, foot);
     this.root.addEventListener("close", () => this.closed());
     document.body.append(this.root);

@@ -60,9 +60,13 @@ export class Panel {
 
   head(item) {
     const type = this.designer.typeOf(item);
-    const close = el("button", { type: "button", class: "btn btn-icon btn-sm btn-ghost panel-close", "aria-label": "Close settings", onclick: () => this.close() }, icon("x"));
     const words = el("div", { class: "panel-head-text" }, el("div", { class: "flow-card-kind" }, type.label), el("h2", { class: "panel-title", id: "panel-title" }, this.designer.titleOf(item)));
-    return el("div", { class: `panel-head tone-${type.tone}` }, tile(type.icon, type.tone, ""), words, close);
+    return el("div", { class: `panel-head tone-${type.tone}` }, tile(type.icon, type.tone, ""), words, this.closer());
+  }
+
+  /** Where the panel lies over the canvas it can be put away. */
+  closer() {
+    return el("button", { type: "button", class: "btn btn-icon btn-sm btn-ghost panel-close", "aria-label": "Close settings", onclick: () => this.close() }, icon("x"));
   }
 
   close() {
@@ -186,7 +190,7 @@ export class Panel {
     const ids = this.designer.chosenSteps;
     const button = (label, run, tone = "btn") => el("button", { type: "button", class: `${tone} btn-sm`, onclick: run }, label);
     this.root.replaceChildren(
-      el("div", { class: "panel-head" }, el("h2", { class: "panel-title", id: "panel-title" }, `${ids.length} steps chosen`)),
+      el("div", { class: "panel-head" }, el("div", { class: "panel-head-text" }, el("h2", { class: "panel-title", id: "panel-title" }, `${ids.length} steps chosen`)), this.closer()),
       el("p", { class: "panel-hint" }, "Drag one of them onto a “+” to move them all, or copy them and paste them in any campaign."),
       el("div", { class: "panel-foot is-top" }, button("Copy", () => this.designer.copy()), button("Duplicate", () => this.designer.duplicate()), button("Delete", () => this.designer.remove(ids), "btn btn-outline-danger")),
     );
@@ -205,7 +209,7 @@ export class Panel {
   showCampaign() {
     this.shown = null;
     this.form = new SettingsForm({ designer: this.designer, urls: this.urls, id: "campaign", what: "campaign" });
-    const head = el("div", { class: "panel-head tone-indigo" }, tile("settings", "indigo", ""), el("div", { class: "panel-head-text" }, el("div", { class: "flow-card-kind" }, "Campaign"), el("h2", { class: "panel-title", id: "panel-title" }, "Campaign settings")));
+    const head = el("div", { class: "panel-head tone-indigo" }, tile("settings", "indigo", ""), el("div", { class: "panel-head-text" }, el("div", { class: "flow-card-kind" }, "Campaign"), el("h2", { class: "panel-title", id: "panel-title" }, "Campaign settings")), this.closer());
     this.root.replaceChildren(head, this.form.root);
     this.form.load();
   }

@@ -3,82 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from app.accounts import guards
-from app.campaigns import drafting, publishing
+from app.campaigns import drafting
 from app.db import Database
 from app.engine.models import Campaign
-from app.engine.ticking import tick
 from tests import factories
-from tests.browser.conftest import serve
-from tests.campaigns.conftest import drawn, furnish, step, whole
+from tests.browser.drawing import Open, add, draw, flow_of, live, said, saved, titles
+from tests.campaigns.conftest import drawn, step, whole
+
+__all__ = ["draw", "live"]  # fixtures
 
 pytestmark = pytest.mark.timeout(240)
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def live(app: Flask) -> Iterator[str]:
-    with serve(app) as url:
-        yield url
-
-
-@pytest.fixture
-def draw(live: str, app: Flask, sqlite_database: Database, sign_in: Any, open_page: Any) -> Open:
-    """draw(flow) opens the designer on a new campaign with that flow, signed in; `page.campaign` is its id."""
-    client = sign_in("marketer", name="Mara")
-    with app.app_context():
-        name = guards.cookie_name()
-    cookie = client.get_cookie(name)
-    with sqlite_database.write() as session:
-        furnish(session)
-
-    def opened(flow: Any = None, publish: bool = False, **options: Any) -> Page:
-        with sqlite_database.write() as session:
-            campaign = drafting.create(session, name="Nurture", at=factories.NOW, flow=flow)
-            if publish:
-                publishing.publish(session, campaign.id, user_id=None, at=factories.NOW)
-                ids = factories.leads(session, 4, at=factories.NOW, topic="news")
-                factories.request(session, campaign, ids, at=factories.NOW)
-        if publish:
-            tick(sqlite_database, factories.NOW)
-        # the list first: a cookie given with the designer's address would hold for /campaigns/ alone
-        page: Page = open_page(f"{live}/campaigns", cookies=({"name": name, "value": cookie.value},), **options)
-        page.goto(f"{live}/campaigns/{campaign.id}")
-        page.campaign = campaign.id  # type: ignore[attr-defined]
-        expect(page.locator("#canvas[data-ready]")).to_be_attached()
-        return page
-
-    return opened
-
-
-def titles(page: Page) -> list[str]:
-    kinds = page.locator(".flow-card[data-step] .flow-card-kind").all_inner_texts()
-    return [kind.split("\n")[0].removesuffix(":").strip() for kind in kinds]
-
-
-def said(page: Page, words: str) -> None:
-    expect(page.locator("#announcements")).to_contain_text(words)
-
-
-def saved(page: Page) -> None:
-    expect(page.locator("#save-state")).to_have_attribute("data-state", "saved")
-
-
-def add(page: Page, plus: str, kind: str) -> None:
-    page.locator(f'.flow-plus[data-plus="{plus}"]').click()
-    page.locator("#add-menu .palette-item", has_text=re.compile(f"^{kind}$")).click()
-
-
-def flow_of(database: Database, page: Page) -> dict[str, Any]:
-    with database.read() as session:
-        return drafting.get(session, page.campaign).flow  # type: ignore[attr-defined]
 
 
 def test_a_flow_is_drawn_by_mouse_and_published(draw: Open, sqlite_database: Database, check_axe: Any) -> None:
