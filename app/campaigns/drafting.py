@@ -164,9 +164,11 @@ def rename(session: Session, campaign_id: int, name: str, *, at: datetime) -> No
 def duplicate(session: Session, campaign_id: int, *, owner_id: int | None, at: datetime) -> Campaign:
     """A copy of the draft under a new name, with nobody inside."""
     source = session.get_one(Campaign, campaign_id)
-    flow = get(session, campaign_id).flow
+    draft = get(session, campaign_id)
     name = f"Copy of {source.name}"[:200]
-    return create(session, name=name, at=at, owner_id=owner_id, flow=flow, description=source.description)
+    made = create(session, name=name, at=at, owner_id=owner_id, flow=draft.flow, description=source.description)
+    session.get_one(Draft, made.id).scenarios = list(draft.scenarios or [])
+    return made
 
 
 def reserved(session: Session, campaign_id: int) -> int:

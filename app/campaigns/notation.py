@@ -101,6 +101,13 @@ def _is_short(data: dict[Any, Any]) -> bool:
     return plain and "id" not in data and len(str(data)) < 100 and "\n" not in str(list(data.values()))
 
 
+class Rows(list[Any]):
+    """A list whose members stand on a line each, however short they are."""
+
+
+_Dumper.add_representer(
+    Rows, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=False)
+)
 _Dumper.add_representer(str, _text)
 _Dumper.add_representer(dict, _rows)
 _Dumper.add_representer(list, _items)

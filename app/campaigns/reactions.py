@@ -27,7 +27,7 @@ SOON = timedelta(hours=1)  # how long the lead, or sales, takes when the tester 
 _READING = timedelta(minutes=1)  # whoever is faster is a machine
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PERSON = {"browser": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"}
-_OF_MAIL = ("opens", "clicks", "replies")
+OF_MAIL = ("opens", "clicks", "replies")
 _NEEDS = {"opens": "a mail", "clicks": "a mail", "replies": "a mail", "visits": "a page", "submits": "a form", "event": "a name"}  # fmt: skip
 _ANSWERS = ("accepts", "rejects", "recycles")
 WORDS = ("nothing", *_NEEDS, "unsubscribes", "sales", "task", "webhook")
@@ -57,14 +57,14 @@ class Reaction:
             at = entered_at + self.after
             sent_at = found.finished_at if isinstance(found, Message) else None
             return max(at, sent_at + _READING) if sent_at else at
-        if self.verb in (*_OF_MAIL, "sales", "task"):
+        if self.verb in (*OF_MAIL, "sales", "task"):
             since = found.finished_at if isinstance(found, Message) else found.created_at if found else None
             return since + SOON if since else None
         return entered_at
 
     def _about(self, session: Session, campaign_id: int) -> Message | Handoff | Task | None:
         """The newest thing of the passage that it answers."""
-        if self.verb in _OF_MAIL:
+        if self.verb in OF_MAIL:
             key = self.what.partition(" ")[0]
             mine = sa.and_(Message.campaign_id == campaign_id, Message.enrollment_id.is_not(None))
             query = sa.select(Message).join(Mail, Mail.id == Message.mail_id)
@@ -91,7 +91,7 @@ class Reaction:
         if isinstance(about, Task):
             tasking.finish(session, about.id, outcome=self.what, at=at)
             return ""
-        if self.verb in _OF_MAIL:
+        if self.verb in OF_MAIL:
             return f"The mail “{self.what.partition(' ')[0]}” had not been sent by then."
         if self.verb in {"sales", "task"}:
             return f"Nothing was with {'sales' if self.verb == 'sales' else 'anybody as a task'} by then."
@@ -206,7 +206,7 @@ def check(session: Session, reactions: Iterable[Reaction]) -> None:
     """Whether the mails and forms they name exist. Raises BadReaction."""
     known = {"mail": set(session.scalars(sa.select(Mail.key))), "form": set(session.scalars(sa.select(Form.key)))}
     for each in reactions:
-        kind = "mail" if each.verb in _OF_MAIL else "form" if each.verb == "submits" else ""
+        kind = "mail" if each.verb in OF_MAIL else "form" if each.verb == "submits" else ""
         key = each.what.partition(" ")[0] if kind == "mail" else each.what
         if kind and key not in known[kind]:
             raise BadReaction(f"“{each.text}”: there is no {kind} with the key “{key}”.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.campaigns import palette
+from app.campaigns import expecting, moments, palette, reactions
 from app.campaigns import parts as partly
+from app.campaigns.scenarios import MOST, Given, Scenario
 from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.graph import FlowSpec
 from app.kinds import Settings
@@ -34,6 +35,9 @@ def build() -> dict[str, Any]:
         "start": {"type": "string", "description": "The first step; by default the first of the list."},
         "steps": {"type": "array", "items": _one_of("step", STEPS.load(), definitions)},
     }
+    scenario = Scenario.model_json_schema(ref_template="#/$defs/{model}")
+    definitions |= scenario.pop("$defs", {}) | {"Scenario": scenario}
+    lists["scenarios"] = {"type": "array", "maxItems": MOST, "items": {"$ref": "#/$defs/Scenario"}}
     parts = {name: {"type": "array", "items": _part()} for name in partly.KINDS}
     return {
         "$schema": ADDRESS,
@@ -92,7 +96,29 @@ def reference() -> str:
     parts += ["## Steps", ""]
     for card in palette.steps():
         parts += _section(card, STEPS.load()[card["kind"]].settings, card["ports"])
-    return "\n".join(parts)
+    return "\n".join([*parts, *_scenarios()])
+
+
+_TIMES = """\
+Times: {how}.
+
+A line of `when` begins with its time. Without one it happens an hour after there is occasion for it; on a day without an
+hour, at the hour at which the lead came in, or later on that day once there is occasion. A line of `expect` may end with
+`by`, `on`, `at`, `before` or `after` and a time.
+"""
+
+
+def _scenarios() -> list[str]:
+    """How scenarios are written: what may be given, what may happen, what may be expected."""
+    given = [f"| `{name}` | {field.description} |" for name, field in Given.model_fields.items()]
+    happens = [f"- `{each.strip()}`" for each in reactions.HOW.removesuffix(", or nothing").split(", ")]
+    expected = [f"| `{words}` | {meaning} |" for words, meaning in expecting.KINDS]
+    return [
+        *("## Scenarios", "", _TIMES.format(how=moments.HOW)),
+        *("| given | what it is |", "|---|---|", *given, ""),
+        *("What may happen (`when`):", "", *happens, ""),
+        *("| expect | it holds if |", "|---|---|", *expected, ""),
+    ]
 
 
 def _section(card: dict[str, Any], settings: type[Settings], ports: list[dict[str, Any]]) -> list[str]:

@@ -46,9 +46,14 @@ def copied(
         found["enrollments"] = [row for row in found["enrollments"] if row["campaign_id"] != campaign_id]
         found["versions"] = versions_of(session, found["enrollments"])
     _forget_passages(found)
-    publish(found, campaign_id, next(_version_ids), flow, at)
+    publish(found, campaign_id, fresh_version_id(), flow, at)
     with filled(found) as scratch:
         yield scratch
+
+
+def fresh_version_id() -> int:
+    """For the flow of one copy; no other copy of this process has it."""
+    return next(_version_ids)
 
 
 def read(session: Session, leads: Collection[int], at: datetime) -> Found:

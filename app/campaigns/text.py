@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from app.campaigns import drafting, notation, ordering, parts
+from app.campaigns import drafting, notation, ordering, parts, scenarios
 from app.campaigns.notation import BadText, Places
 from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.graph import FlowSpec, StepSpec, TriggerSpec
@@ -36,6 +36,7 @@ class Text:
     key: str = ""
     description: str = ""
     parts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    scenarios: list[dict[str, Any]] | None = None  # None: the file does not speak of them
 
 
 # --- writing
@@ -53,7 +54,8 @@ def write(text: Text) -> str:
     if text.flow["start"] != (steps[0]["id"] if steps else None):
         out["start"] = text.flow["start"]
     out["steps"] = [_entry(item, _STEP) for item in steps]
-    return notation.dump(out | {name: value for name, value in text.parts.items() if value})
+    told = {"scenarios": scenarios.ordered(text.scenarios)} if text.scenarios else {}
+    return notation.dump(out | told | {name: value for name, value in text.parts.items() if value})
 
 
 def _entry(item: dict[str, Any], reserved: tuple[str, ...]) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def read(content: bytes | str) -> Text:
     data, places = notation.load(content)
     if not isinstance(data, dict):
         raise BadText("This is not a campaign file: it should begin with “campaign:” and its name.")
-    _known_names(data, (*_ABOUT, "flow", *FlowSpec.model_fields, *parts.KINDS), places, "a campaign file")
+    _known_names(data, (*_ABOUT, "flow", *FlowSpec.model_fields, "scenarios", *parts.KINDS), places, "a campaign file")
     if data.get("trellis", FORMAT) != FORMAT:
         raise BadText(f"The file is of format {data['trellis']}; this Trellis reads format {FORMAT}.")
     flow = data.get("flow") if isinstance(data.get("flow"), dict) else data
@@ -94,6 +96,7 @@ def read(content: bytes | str) -> Text:
         key=texts["key"],
         description=texts["description"],
         parts=included,
+        scenarios=scenarios.check(_list(data, "scenarios", places), places) if "scenarios" in data else None,
     )
 
 
@@ -212,6 +215,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("campaign", "name"), "the name is changed by “Rename” in the menu"),
     "key": "the key stays as it is",
     "description": "the description is not part of the flow",
+    "scenarios": "they are written on the page “Scenarios”",
     **dict.fromkeys(parts.KINDS, "import a whole file to bring such things along, or make them on their own pages"),
 }
 
@@ -241,12 +245,12 @@ def typed(content: str) -> dict[str, Any]:
 def gather(session: Session, campaign_id: int, *, with_parts: bool = False, published: bool = False) -> Text:
     """The draft of a campaign (or what is live) as it would be written."""
     campaign = session.get_one(Campaign, campaign_id)
-    flow = drafting.get(session, campaign_id).flow
+    source: Any = drafting.get(session, campaign_id)
     if published and campaign.version_id:
-        flow = session.get_one(Version, campaign.version_id).flow
-    flow = drafting.written(flow)
+        source = session.get_one(Version, campaign.version_id)
+    flow = drafting.written(source.flow)
     included = parts.gather(session, flow) if with_parts else {}
-    return Text(campaign.name, flow, campaign.key, campaign.description, included)
+    return Text(campaign.name, flow, campaign.key, campaign.description, included, list(source.scenarios or []))
 
 
 def create(session: Session, text: Text, *, user_id: int | None, at: datetime, name: str = "") -> Campaign:
@@ -265,6 +269,8 @@ def create(session: Session, text: Text, *, user_id: int | None, at: datetime, n
         description=text.description,
         key=None if taken else text.key or None,
     )
+    if text.scenarios:
+        scenarios.keep(session, made.id, text.scenarios, user_id=user_id, at=at)
     return made
 
 
@@ -278,4 +284,6 @@ def replace(session: Session, text: Text, *, user_id: int | None, at: datetime) 
         drafting.rename(session, found.id, text.name, at=at)
     found.description = text.description or found.description
     drafting.replace(session, found.id, text.flow, user_id=user_id, at=at)
+    if text.scenarios is not None:
+        scenarios.keep(session, found.id, text.scenarios, user_id=user_id, at=at)
     return found, False

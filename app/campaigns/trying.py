@@ -58,7 +58,7 @@ def attempt(
         caller, is_let_in = Nowhere(reactions.answer_of(given)), not wanted.by_trigger
         hurry = Hurry(copy, wanted.lead_id, wanted.campaign_id, base_url, began, waiting, caller, is_let_in)
         if is_let_in:
-            _let_in(copy, wanted, began)
+            let_in(copy, wanted.lead_id, wanted.campaign_id, began)
         hurry.run()
         with copy.read() as session:
             return retelling.tell(session, hurry, said)
@@ -86,18 +86,14 @@ def _living(session: Session, lead_id: int) -> None:
         raise CannotTry("There is no such lead any more; choose another.")
 
 
-def _let_in(database: Database, wanted: Wanted, at: datetime) -> None:
+def let_in(database: Database, lead_id: int, campaign_id: int, at: datetime) -> None:
     """Let the lead in as its first trigger would whose filter it passes. Raises CannotTry with what keeps it out."""
     with clock.at(at), database.write() as session:
-        version = current(session, wanted.campaign_id)
+        version = current(session, campaign_id)
         for spec in version.flow.spec.triggers:
-            if entering.enter(session, version, _entry(wanted.lead_id, spec, at), now=at, trigger=_unlimited(spec)):
+            if entering.enter(session, version, _entry(lead_id, spec, at), now=at, trigger=_unlimited(spec)):
                 return
-        reasons = [
-            each
-            for each in explaining.why_not(session, wanted.lead_id, wanted.campaign_id)
-            if "has not happened" not in each
-        ]
+        reasons = [each for each in explaining.why_not(session, lead_id, campaign_id) if "has not happened" not in each]
     raise CannotTry("The lead would not be let in. " + (" ".join(reasons) or "The flow has no trigger."))
 
 

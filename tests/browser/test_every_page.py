@@ -16,7 +16,7 @@ from werkzeug.routing import Rule
 from app import clock, signing
 from app.accounts.models import User
 from app.accounts.tokens import create as create_token
-from app.campaigns import shadowing
+from app.campaigns import scenarios, shadowing
 from app.capture.models import Form, LandingPage, Submission
 from app.demo import filling
 from app.engine.models import Campaign, Enrollment, Version
@@ -56,6 +56,8 @@ MORE = (
     "/campaigns/entry?lead={lead}",
     "/campaigns?state=ended",
     "/campaigns/2/shadow",
+    "/campaigns/1/versions/compare?from=1",
+    "/campaigns/1/scenarios?run=1",
     "/campaigns/1?period=30&heat=waits",
     "/campaigns/1?heat=leaves",
     "/mailbox?q=nothing-is-called-so",
@@ -75,6 +77,7 @@ def nordhafen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
             boss = session.scalars(sa.select(User).where(User.role == "administrator")).one()
             create_token(session, boss.id, "Website")
         overshadow(copy)
+        promise(copy)
         bring(copy, "finished")
         bring(copy, "matching", is_run=False)
         yield copy
@@ -87,6 +90,14 @@ def overshadow(copy: Copy) -> None:
         shadow = shadowing.start(session, first, number=None, user_id=None, at=copy.now - timedelta(days=30))
         shadow.seen_until = 0
     assert shadowing.advance(copy.database, first, copy.now, base_url=copy.url)
+
+
+def promise(copy: Copy) -> None:
+    """The first live campaign has a scenario."""
+    first = copy.one(sa.select(Campaign.id).where(Campaign.state == "live").order_by(Campaign.id))
+    with copy.database.write() as session:
+        short = {"name": "A customer", "given": {"stage": "customer"}, "expect": ["left by exit on day 0", "handoff"]}
+        scenarios.keep(session, first, [short], user_id=None, at=copy.now)
 
 
 def bring(copy: Copy, name: str, is_run: bool = True) -> None:

@@ -184,6 +184,7 @@ def schema_command() -> None:
 
 from app.campaigns.cli import gallery as gallery  # noqa: E402  (they add their commands to the group)
 from app.campaigns.cli import rehearse as rehearse  # noqa: E402
+from app.campaigns.cli import scenarios as scenarios  # noqa: E402
 from app.campaigns.cli import shadow as shadow  # noqa: E402
 from app.campaigns.cli import trying as trying  # noqa: E402
 from app.campaigns.cli import under_way as under_way  # noqa: E402

@@ -1,0 +1,101 @@
+"""The page "Scenarios": write what a flow is to do, run it, see which lines hold, and open the passage of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, render_template, request, url_for
+
+from app import clock
+from app.accounts import auditing
+from app.accounts.guards import current_user
+from app.campaigns import drafting, enacting, expecting, moments, palette, reactions, scenarios
+from app.campaigns.enacting import Outcome
+from app.campaigns.notation import BadText
+from app.campaigns.views.designer import EDITORS
+from app.campaigns.views.room import blueprint, found
+from app.campaigns.views.text import line_of
+from app.engine.models import Campaign
+from app.web import Refused, htmx, session, settings
+from app.web.filters import local
+
+
+@blueprint.get("/campaigns/<int:campaign_id>/scenarios", endpoint="scenarios")
+def index(campaign_id: int) -> str:
+    """What is written; with `run` in the address what came of it, with `example` something to begin with."""
+    campaign = found(campaign_id)
+    kept = scenarios.of(session(), campaign_id)
+    outcomes, problem = _run(campaign_id, kept) if "run" in request.args else ([], "")
+    typed = scenarios.write(kept)
+    if not kept and "example" in request.args:
+        typed = scenarios.write([scenarios.example(session(), drafting.get(session(), campaign_id).flow)])
+    return _page(campaign, typed, outcomes=outcomes, problem=problem)
+
+
+def _page(campaign: Campaign, typed: str, **more: Any) -> str:
+    kept = scenarios.of(session(), campaign.id)
+    return render_template(
+        "campaigns/scenarios.html",
+        campaign=campaign,
+        typed=typed,
+        kept=kept,
+        seen=scenarios.mark(kept),
+        given=[(name, field.description) for name, field in scenarios.Given.model_fields.items()],
+        happens=reactions.HOW.removesuffix(", or nothing").split(", "),
+        expected=expecting.KINDS,
+        times=moments.HOW,
+        may_edit=current_user.role in EDITORS,
+        **{"outcomes": [], "problem": "", "error": "", "line": None, "theirs": "", **more},
+    )
+
+
+def _run(campaign_id: int, kept: list[dict[str, Any]]) -> tuple[list[Outcome], str]:
+    flow = drafting.written(drafting.get(session(), campaign_id).flow)
+    try:
+        house = enacting.house(session(), campaign_id, flow, base_url=settings().base_url)
+    except enacting.CannotEnact as error:
+        return [], str(error)
+    return enacting.play_all(house, scenarios.read(kept)), ""
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/scenarios")
+def keep_scenarios(campaign_id: int) -> Response | tuple[str, int]:
+    campaign = found(campaign_id)
+    typed, kept = request.form.get("text", ""), scenarios.of(session(), campaign_id)
+    try:
+        items = scenarios.typed(typed)
+    except BadText as error:
+        return _page(campaign, typed, error=str(error), line=line_of(error)), 422
+    if request.form.get("seen") != scenarios.mark(kept) and items != kept:
+        words = "Somebody changed the scenarios since you opened them. Yours stand here, not saved; theirs stand below. Save again to replace theirs."
+        return _page(campaign, typed, error=words, theirs=scenarios.write(kept)), 409
+    scenarios.keep(session(), campaign_id, items, user_id=current_user.id, at=clock.now())
+    detail = {"scenarios": len(items)}
+    auditing.note(session(), current_user.id, "changed scenarios of campaign", "campaign", campaign_id, detail)
+    if "run" in request.form:
+        return htmx.redirect(url_for("campaigns.scenarios", campaign_id=campaign_id, run=1))
+    htmx.toast("Saved with the draft.")
+    return htmx.redirect(url_for("campaigns.scenarios", campaign_id=campaign_id))
+
+
+@blueprint.get("/campaigns/<int:campaign_id>/scenarios/<int:number>")
+def scenario(campaign_id: int, number: int) -> str:
+    """The passage of one scenario's lead, step by step."""
+    campaign = found(campaign_id)
+    kept = scenarios.of(session(), campaign_id)
+    if not 1 <= number <= len(kept):
+        raise Refused(f"There is no scenario {number}; somebody may have changed them just now.", 404)
+    flow = drafting.written(drafting.get(session(), campaign_id).flow)
+    [one] = scenarios.read(kept[number - 1 : number])
+    try:
+        house = enacting.house(session(), campaign_id, flow, base_url=settings().base_url)
+        outcome = enacting.play(house, one, said=local)
+    except enacting.CannotEnact as error:
+        outcome = Outcome(one.name, problem=str(error))
+    return render_template(
+        "campaigns/scenario.html",
+        campaign=campaign,
+        outcome=outcome,
+        number=number,
+        looks={card["kind"]: card for card in palette.steps()},
+    )
