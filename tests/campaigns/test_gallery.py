@@ -18,7 +18,8 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from app.accounts import organisation
-from app.campaigns import checking, drafting, hurrying, starting, trying
+from app.campaigns import checking, drafting, hurrying, rehearsing, starting, trying
+from app.campaigns.models import Rehearsal
 from app.campaigns.retelling import Told
 from app.campaigns.trying import Wanted
 from app.db import Database
@@ -31,7 +32,9 @@ from app.mail.models import Mail
 from app.outbox import Message
 from app.preferences import consenting, topics
 from app.preferences.models import Topic
+from app.scoring import seeding
 from app.segments import models as saved
+from app.tracking import recording
 from tests import factories
 from tests.campaigns.conftest import furnish
 from tests.conftest import NOW
@@ -302,3 +305,66 @@ def test_the_pages_show_each_and_begin_one(sign_in: Any, sqlite_database: Databa
         made = session.scalars(sa.select(Campaign)).one()
         assert (made.name, made.state, made.owner_id) == ("Wake up", "draft", client.user_id)
     assert "is here already, and stays as it is" in client.get("/campaigns/gallery/re-engagement").text
+
+
+# --- rehearsed over a made-up history
+
+MANY, BEGAN = 4, NOW - 60 * DAY
+HAPPENED: dict[str, tuple[str, str, dict[str, Any]]] = {  # what lets a lead in: kind, subject, props
+    "content-drip": ("file_downloaded", "/files/guide.pdf", {}),
+    "trade-show": ("tag_added", "trade-show", {}),
+    "webinar": ("form_submitted", "webinar", {}),
+    "trial": ("custom", "trial_started", {}),
+    "onboarding": ("stage_changed", "customer", {"from": "opportunity", "to": "customer"}),
+    "recycled": ("lead_came_back", "round_robin", {}),
+    "win-back": ("custom", "contract_ended", {}),
+}
+
+
+def does(session: Session, lead_id: int, name: str) -> None:
+    """What would have let the lead in two months ago."""
+    looks = [("page_viewed", path, {}) for path in ("/pricing", "/product") * 3]  # 42 points by the usual model
+    for kind, subject, props in looks if name == "mql-acceleration" else [HAPPENED[name]] if name in HAPPENED else ():
+        about = {"identity_id": lead_id, "subject": subject, "props": props, "agent": "human"}
+        recording.record(session, kind=kind, at=BEGAN + DAY, **about)
+
+
+@pytest.fixture(scope="module")
+def history(house: tuple[Database, dict[str, int]]) -> dict[str, list[int]]:
+    """Four leads for each programme, who have agreed to everything, and what would have let them in two months ago."""
+    database, _ = house
+    found: dict[str, list[int]] = {}
+    with database.write() as session:
+        seeding.ensure(session, at=NOW)
+        for name in NAMES:
+            people = [{"email": f"{name}{number}@example.com"} for number in range(MANY)]
+            known_at = BEGAN + DAY if name == "welcome" else BEGAN - 100 * DAY
+            found[name] = create_many(session, people, source="Test", at=known_at)
+            for lead_id in found[name]:
+                does(session, lead_id, name)
+        everybody = sa.select(Lead.id)
+        for topic in session.scalars(sa.select(Topic.key)).all():
+            consenting.give(session, everybody, topic, source="Test", at=BEGAN - 100 * DAY)
+        ends = (BEGAN + 92 * DAY).date().isoformat()
+        renewing = sa.update(Lead).where(Lead.id.in_(found["renewal"]))
+        session.execute(renewing.values(stage="customer", fields={"contract_ends": ends}, zone="UTC"))
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_rehearsal_lets_everybody_in_and_parks_nobody(
+    house: tuple[Database, dict[str, int]], history: dict[str, list[int]], name: str
+) -> None:
+    database, begun = house
+    with database.write() as session:
+        flow = rehearsing.flow_of(session, begun[name], None)
+        wanted = rehearsing.Wanted(begun[name], flow, BEGAN, NOW, every=2 * DAY)
+        row = rehearsing.start(session, wanted, number=None, user_id=None, at=NOW)
+        session.flush()
+        number = row.id
+    assert rehearsing.run(database, number, base_url="https://trellis.example.com") == "done"
+    with database.read() as session:
+        told = session.get_one(Rehearsal, number).result or {}
+    assert told["entered"] >= MANY if name == "re-engagement" else told["entered"] == MANY, told["states"]
+    assert "failed" not in told["states"]
+    assert sum(told["states"].values()) == told["entered"]
