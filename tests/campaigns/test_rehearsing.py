@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import json
+import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from sqlalchemy.orm import Session
 
 from app import clock
 from app.campaigns import copying, drafting, rehearsing
 from app.campaigns.hurrying import Nobody
-from app.campaigns.models import RehearsedPassage, Rehearsal
+from app.campaigns.models import Rehearsal, RehearsedPassage
 from app.campaigns.rehearsing import CannotRehearse, Wanted
-from app.db import Base, Database
+from app.db import EPOCH, Base, Database
 from app.engine import ticking
-from app.engine.models import Campaign, Decision, Enrollment, Version
-from app.leads import erasing, tagging, updating
+from app.engine.models import Campaign, Decision, Enrollment
+from app.leads import creating, erasing, tagging, updating
 from app.mail import delivering, links
 from app.mail.models import Mail
 from app.outbox import Message
 from app.preferences import consenting
 from app.preferences.models import FrequencyCap, SendingWindow
-from app.scoring.models import ScoreModel
 from app.tracking import recording
 from tests import factories
 from tests.campaigns.conftest import drawn, furnish, step
@@ -154,8 +155,6 @@ def decided(database: Database, campaign_id: int) -> dict[int, list[tuple[str, s
 
 def ways(passages: list[dict[str, Any]]) -> dict[int, list[tuple[str, str, datetime]]]:
     """The same of a rehearsal."""
-    from app.db import EPOCH
-
     return {
         one["lead_id"]: [(v[1], v[2], EPOCH + timedelta(microseconds=v[4])) for v in one["told"]["visits"]]
         for one in passages
@@ -170,7 +169,7 @@ def contents(database: Database) -> dict[str, Any]:
 
 
 def test_the_published_flow_as_recorded_decides_what_the_engine_decided(database: Database) -> None:
-    campaign_id, ids = record(database)
+    campaign_id, _ = record(database)
     before = contents(database)
     told, passages = rehearse(database, wanted(campaign_id))
     real = decided(database, campaign_id)
@@ -178,3 +177,205 @@ def test_the_published_flow_as_recorded_decides_what_the_engine_decided(database
     assert {step_id for one in real.values() for step_id, *_ in one} == {f"s{n}" for n in range(1, 10)}
     assert (told["entered"], told["states"]) == (7, {"completed": 6, "exited": 1})
     assert contents(database) == before, "nothing is written to real leads, and nothing is sent"
+
+
+def short(steps: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    return drawn(*steps, step("end", "exit"), **more)
+
+
+def entered(database: Database, flow: dict[str, Any], leads: int = 3) -> tuple[int, list[int]]:
+    """A live campaign with this draft, and leads who asked for it at the beginning of the period."""
+    with database.write() as session:
+        made, ids = furnished(session, flow, leads)
+        factories.request(session, made, ids, at=NOW + HOUR)
+        return made.id, ids
+
+
+def test_who_does_not_react_takes_the_other_way(sqlite_database: Database) -> None:
+    campaign_id, _ = record(sqlite_database, until=NOW + 3 * DAY)
+    asked = wanted(campaign_id, ends_at=NOW + 5 * DAY, lens="nobody", every=DAY)
+    told, passages = rehearse(sqlite_database, asked)
+    assert "happened" not in {port for way in ways(passages).values() for _, port, _ in way}
+    assert (told["reactions"], told["handoffs"]["reps"][0]["count"]) == ({}, 0)
+    assert told["unknown"][0].startswith("Nobody opened, clicked")
+
+
+def test_people_react_as_often_as_they_did_and_each_time_alike(sqlite_database: Database) -> None:
+    flow = short([
+        step("s1", "send_email", {"out": "s2"}, mail="welcome"),
+        step("s2", "wait_for_event", {"happened": "end", "timeout": "end"}, event="email_clicked", subject="welcome"),
+    ])  # fmt: skip
+    campaign_id, ids = entered(sqlite_database, flow, 40)
+    for hour in range(3):
+        go_on(sqlite_database, NOW + hour * EVERY)
+    with sqlite_database.write() as session:
+        for lead in ids[:20]:
+            clicked(session, lead, NOW + 20 * HOUR)
+    asked = wanted(campaign_id, flow, ends_at=NOW + 4 * DAY, lens="past", every=DAY)
+    told, passages = rehearse(sqlite_database, asked)
+    _, same = rehearse(sqlite_database, asked)
+    clicks = told["reactions"]["email_clicked"]
+    assert 10 <= clicks <= 30, "half of forty, drawn by a hash"
+    went = [port for way in ways(passages).values() for step_id, port, _ in way if step_id == "s2"]
+    assert went.count("happened") == clicks
+    assert ways(passages) == ways(same)
+
+
+def test_mail_of_others_takes_slots_and_is_named(sqlite_database: Database) -> None:
+    flow = short([step("s1", "send_email", {"out": "end"}, mail="welcome", over_cap="skip")])
+    campaign_id, ids = entered(sqlite_database, flow)
+    with sqlite_database.write() as session:
+        other = factories.campaign(
+            session, factories.flow({"kind": "wait", "settings": {"amount": 1, "unit": "days"}}), "fair"
+        )
+        second = session.scalars(sa.select(Mail).where(Mail.key == "second")).one()
+        taken = {"state": "sent", "created_at": NOW, "not_before": NOW, "finished_at": NOW + timedelta(minutes=30)}
+        session.add(Message(lead_id=ids[0], campaign_id=other.id, mail_id=second.id, purpose="marketing", **taken))
+        session.add(FrequencyCap(most=1, period="days", days=7, topic_id=None, created_at=NOW))
+    told, _ = rehearse(sqlite_database, wanted(campaign_id, flow, ends_at=NOW + DAY))
+    assert told["mails"][0]["sent"] == 2
+    assert told["not_sent"] == {"frequency_cap": 1}
+    assert [(one["campaign"], one["skipped"]) for one in told["collisions"]] == [("fair", 1)]
+    assert told["weeks"]["own"] == [[1, 2]]
+
+
+def test_leads_are_as_they_were_then(sqlite_database: Database) -> None:
+    """Fields, tags, consent and points that came later come in their time."""
+    arms = [
+        {"port": "a1", "name": "Bern", "rule": {"rule": "field", "field": "city", "op": "is", "value": "Bern"}},
+        {"port": "a2", "name": "Keen", "rule": {"rule": "tag", "tag": "keen"}},
+    ]
+    both = {"a1": "s3", "a2": "s3", "else": "s3"}
+    flow = short([
+        step("s1", "decide", {**both, "a1": "s2", "a2": "s2", "else": "s2"}, arms=arms),
+        step("s2", "wait", {"out": "s4"}, amount=2, unit="days"),
+        step("s4", "decide", both, arms=arms),
+        step("s3", "send_email", {"out": "end", "not_sent": "end"}, mail="welcome"),
+    ])  # fmt: skip
+    campaign_id, ids = entered(sqlite_database, flow)
+    with sqlite_database.write() as session:
+        later = NOW + DAY
+        updating.set_values(session, ids[0], {"city": "Bern"}, at=later)
+        tagging.add(session, sa.select(factories.rows([ids[1]]).c.id), "keen", at=later)
+        consenting.withdraw(session, sa.select(factories.rows([ids[2]]).c.id), "news", source="Page", at=later)
+    _, passages = rehearse(sqlite_database, wanted(campaign_id, flow, ends_at=NOW + 4 * DAY))
+    went = {lead: [port for _, port, _ in way] for lead, way in ways(passages).items()}
+    assert went == {
+        ids[0]: ["else", "out", "a1", "out", "end"],
+        ids[1]: ["else", "out", "a2", "out", "end"],
+        ids[2]: ["else", "end"],
+    }
+
+
+def test_a_lead_is_not_there_before_it_came(sqlite_database: Database) -> None:
+    flow = short([step("s1", "wait", {"out": "end"}, amount=1, unit="days")])
+    flow["triggers"] = [{"id": "t1", "kind": "form_submitted", "settings": {"form": "guide"}}]
+    with sqlite_database.write() as session:
+        made, _ = furnished(session, flow, 1)
+        with clock.at(NOW + 2 * DAY):
+            new = creating.create(session, email="new@example.com", source="Form", at=NOW + 2 * DAY).id
+        happened(session, new, "form_submitted", "guide", NOW + 2 * DAY)
+        campaign_id = made.id
+    told, passages = rehearse(sqlite_database, wanted(campaign_id, flow, every=DAY, ends_at=NOW + 5 * DAY))
+    assert (told["leads"], told["triggers"], told["steps"]["s1"]["came"]) == (1, {"t1": [[2, 1]]}, [[2, 1]])
+    assert [one["lead_id"] for one in passages] == [new]
+
+
+def started(database: Database, asked: Wanted, at: datetime = END) -> int:
+    with database.write() as session:
+        return rehearsing.start(session, asked, number=None, user_id=None, at=at).id
+
+
+def test_what_came_of_it_is_kept_and_goes_with_the_person(sqlite_database: Database) -> None:
+    flow = short([step("s1", "wait", {"out": "end"}, amount=1, unit="days")])
+    campaign_id, ids = entered(sqlite_database, flow)
+    id_ = started(sqlite_database, wanted(campaign_id, flow, every=DAY, ends_at=NOW + 3 * DAY))
+    assert rehearsing.run(sqlite_database, id_, base_url=BASE) == "done"
+    with sqlite_database.write() as session:
+        row = session.get_one(Rehearsal, id_)
+        assert (row.state, row.progress, (row.result or {})["entered"]) == ("done", 1000, 3)
+        assert session.scalars(sa.select(RehearsedPassage.route)).first() == " s1:out end:end "
+        erasing.erase(session, ids[0], at=END)
+        assert ids[0] not in session.scalars(sa.select(RehearsedPassage.lead_id)).all()
+        assert rehearsing.forget(session, id_)
+        assert session.scalar(sa.select(sa.func.count()).select_from(RehearsedPassage)) == 0
+
+
+def test_one_that_is_cancelled_stops_and_leaves_nothing(
+    sqlite_database: Database, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("copies")
+    monkeypatch.setattr(rehearsing, "_BEAT", 0.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    flow = short([step("s1", "wait", {"out": "end"}, amount=1, unit="days")])
+    campaign_id, _ = entered(sqlite_database, flow)
+    id_ = started(sqlite_database, wanted(campaign_id, flow, ends_at=NOW + 3 * DAY))
+    with sqlite_database.write() as session:
+        with pytest.raises(CannotRehearse, match="runs already"):
+            rehearsing.start(session, wanted(campaign_id, flow), number=None, user_id=None, at=END)
+        assert rehearsing.cancel(session, id_, at=END)
+    assert rehearsing.run(sqlite_database, id_, base_url=BASE) == "cancelled"
+    with sqlite_database.read() as session:
+        row = session.get_one(Rehearsal, id_)
+        assert (row.state, row.result) == ("cancelled", None)
+    assert list(tmp_path.iterdir()) == [], "nothing is left of the copy"
+
+
+def test_a_copy_of_a_dead_process_is_removed_and_said_to_have_failed(sqlite_database: Database) -> None:
+    left = Path(tempfile.mkdtemp(prefix="trellis-rehearsal-"))
+    (left / "alive").touch()
+    with copying._folder() as ours:
+        copying.sweep()
+        assert (ours.exists(), left.exists()) == (True, False)
+    assert not ours.exists()
+    flow = short([step("s1", "wait", {"out": "end"}, amount=1, unit="days")])
+    campaign_id, _ = entered(sqlite_database, flow)
+    id_ = started(sqlite_database, wanted(campaign_id, flow))
+    with sqlite_database.write() as session:
+        assert rehearsing.forget_lost(session, END + timedelta(minutes=1)) == 0
+        assert rehearsing.forget_lost(session, END + timedelta(minutes=10)) == 1
+        assert "Trellis was stopped" in session.get_one(Rehearsal, id_).error
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"begins_at": END}, "must end after it begins"),
+        ({"ends_at": END + DAY}, "an end that has passed"),
+        ({"begins_at": END - 500 * DAY}, "longer than 400 days"),
+        ({"lens": "rosy"}, "no lens “rosy”"),
+        ({"every": timedelta(seconds=1)}, "every five minutes"),
+    ],
+)
+def test_what_cannot_be_rehearsed_is_said(more: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(CannotRehearse, match=sentence):
+        rehearsing.check(Wanted(1, {}, **{"begins_at": NOW, "ends_at": END, **more}), END)
+
+
+def test_nobody_to_rehearse_with_is_said(sqlite_database: Database) -> None:
+    flow = short([step("s1", "wait", {"out": "end"}, amount=1, unit="days")])
+    with sqlite_database.write() as session:
+        made, _ = furnished(session, flow, 2)
+        campaign_id = made.id
+    for more, sentence in (({}, "No trigger of the flow"), ({"segment": "gone"}, "no segment with the key gone")):
+        with pytest.raises(CannotRehearse, match=sentence):
+            rehearse(sqlite_database, wanted(campaign_id, flow, **more))
+
+
+def test_a_campaign_or_a_file_is_rehearsed_by_command(app: Flask, sqlite_database: Database, tmp_path: Path) -> None:
+    flow = short([step("s1", "wait", {"out": "end"}, amount=1, unit="days")])
+    entered(sqlite_database, flow)
+    run = app.test_cli_runner().invoke
+    period = ["--from", "2026-03-02T09:00Z", "--to", "2026-03-05", "--json"]
+    told = json.loads(run(args=["rehearse", "nurture", *period]).stdout)
+    assert (told["entered"], told["states"], told["rehearsal"]) == (3, {"completed": 3}, 1)
+    assert "3 came in: 3 completed" in run(args=["rehearse", "nurture", *period[:-1]]).stdout
+    file = tmp_path / "nurture.yaml"
+    file.write_text(run(args=["campaigns", "export", "nurture"]).stdout.replace("amount: 1", "amount: 9"))
+    before = contents(sqlite_database)
+    told = json.loads(run(args=["rehearse", str(file), *period]).stdout)
+    assert told["states"] == {"active": 3}
+    assert contents(sqlite_database) == before
+    refused = run(args=["rehearse", "nobody", *period])
+    assert (refused.exit_code, "no campaign with the key nobody" in refused.stderr) == (1, True)
+    assert run(args=["rehearse", "nurture", *period, "--every", "soon"]).exit_code == 2
