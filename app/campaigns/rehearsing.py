@@ -30,7 +30,7 @@ from app.campaigns.hurrying import Nowhere
 from app.campaigns.lenses import LENSES, Lens, Past
 from app.campaigns.models import Rehearsal, RehearsedPassage
 from app.db import Database
-from app.engine import calling, entering, isolating, ticking, versions
+from app.engine import calling, entering, graph, isolating, ticking, versions
 from app.engine.models import Campaign, Version
 from app.mail import links
 from app.scoring import decaying
@@ -253,7 +253,7 @@ def _move(made: Database, prepared: Prepared, beat: Beat) -> None:
     with clock.at(wanted.begins_at), made.write() as session:
         current = session.scalars(sa.select(Campaign.version_id).where(Campaign.id == wanted.campaign_id)).one()
         entering.enter_matching(session, versions.get(session, current or 0), now=wanted.begins_at)
-    look = _Look(made, wanted, lens)
+    look = _Look(made, prepared, lens)
     for place, now in enumerate(instants):
         if place & (place - 1) == 0:  # at the first, the second, the fourth … look: the copy fills as the days go by
             _count_rows(made)
@@ -273,8 +273,12 @@ def _count_rows(made: Database) -> None:
 class _Look:
     """All that happens by one instant, at one after the other."""
 
-    def __init__(self, made: Database, wanted: Wanted, lens: Lens) -> None:
+    def __init__(self, made: Database, prepared: Prepared, lens: Lens) -> None:
+        wanted = prepared.wanted
         self.made, self.lens, self.campaign_id = made, lens, wanted.campaign_id
+        # what can ask at once whether a mail has left; all else takes note of it at the next look, which halves the work
+        flow = graph.trusted(wanted.flow)
+        self.asks_again = bool(prepared.keys or flow.goals or flow.spec.exits)
         self.feeding = feeding.Feeding()
         calls = any(step["kind"] == "webhook" for step in wanted.flow["steps"])
         self.nowhere = Nowhere(reactions.answer_of([])) if calls else None
@@ -287,7 +291,8 @@ class _Look:
                 decaying.run_once(session, now)
             for _ in range(_MOST_ROUNDS):
                 ticking.tick(self.made, now, late_after=None)
-                if not posting.post(self.made, self.lens, now) + self._call(now):
+                sent, called = posting.post(self.made, self.lens, now), self._call(now)
+                if not (called or (sent and self.asks_again)):
                     break
         with self.made.read() as session:
             trouble = session.scalar(sa.select(Campaign.trouble).where(Campaign.id == self.campaign_id))
