@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,31 +44,53 @@ def _run_version(session: Session, version: Published, now: datetime) -> int:
     """One pass down the flow, step by step in flow order, so that joining paths meet and a step runs once a pass."""
     standing = sa.select(rows.c.step).where(_moving, rows.c.version_id == version.id).distinct()
     rank = {step_id: place for place, step_id in enumerate([*version.flow.order, *version.flow.steps])}
-    count = 0
-    while here := session.scalars(standing).all():
-        _run_step(session, version, version.flow.steps[min(here, key=lambda s: rank[s])], now)
+    here, zones, count = set(session.scalars(standing)), Zones(), 0
+    while here:
+        zones.are_all = len(here) == 1
+        first = min(here, key=lambda step_id: rank[step_id])
+        gone = _run_step(Batch(session, version, version.flow.steps[first], now=now), zones)
+        here = set(session.scalars(standing)) if gone is None else here - {first} | gone
         count += 1
     return count
 
 
-def _run_step(session: Session, version: Published, step: Step, now: datetime) -> None:
-    batch = Batch(session, version, step, now=now)
+@dataclass(slots=True)
+class Zones:
+    """The zones of all leads on the move in one version, once a step asked at which all of them stood; else None."""
+
+    found: set[str] | None = None
+    are_all: bool = False  # whether all stand at the step that runs
+
+    @property
+    def only(self) -> str | None:
+        return next(iter(self.found)) if self.found is not None and len(self.found) == 1 else None
+
+    def learn(self, known: Sequence[Sequence[Any]]) -> None:
+        if self.are_all and self.found is None:
+            self.found = {each[1] for each in known}
+
+
+def _run_step(batch: Batch, zones: Zones) -> set[str] | None:
+    """Let the leads of one step act and go on; to which steps, or None where only looking tells."""
+    step, session, now = batch.step, batch.session, batch.now
     if step.type.waits and step.type.run is None:
-        if _rests(batch):
-            return
+        if _rests(batch, zones):
+            return set()
     else:
         _act(batch)
+        if step.type.rewrites:
+            zones.found = None
     leave = batch.alike()
     if leave is not None:
-        journal.write_alike(session, version.id, step.id, now, leave.port, leave.why)
-        _move_alike(batch, leave)
-        return
+        journal.write_alike(session, batch.version.id, step.id, now, leave.port, leave.why)
+        return _move_alike(batch, leave)
     batch.settle_ports()
     if batch.left:
-        journal.write(session, version.id, step.id, now, batch.whys)
+        journal.write(session, batch.version.id, step.id, now, batch.whys)
     if batch.has_ended:
         batch.forget_ports()
-    _move_on(session, version, step, now)
+    _move_on(session, batch.version, step, now)
+    return None
 
 
 def _act(batch: Batch) -> None:
@@ -82,10 +105,11 @@ def _act(batch: Batch) -> None:
         batch.leave()
 
 
-def _rests(batch: Batch) -> bool:
+def _rests(batch: Batch, zones: Zones) -> bool:
     """Let those leave whose wait is over; whether the wait of nobody is, so that all rest. One pass if all came together."""
-    asked = _asked(batch)
+    asked = _asked(batch, zones.only)
     known = _ends(batch, asked)
+    zones.learn(known)
     if len(known) != 1:
         _write_due(batch, known, asked)
         batch.leave(where=rows.c.due_at <= batch.now)
@@ -104,13 +128,17 @@ def derive_due(batch: Batch) -> None:
     _write_due(batch, _ends(batch, asked), asked)
 
 
-def _asked(batch: Batch) -> sa.Select[Any]:
-    """What the end of each one's wait goes by."""
+def _asked(batch: Batch, zone: str | None = None) -> sa.Select[Any]:
+    """What the end of each one's wait goes by; with the one `zone` that all live in, nobody's lead needs to be read."""
     step, leads = batch.step, db.table("leads")
+    held = rows.c.held if step.type.freezes else sa.literal(0).label("held")
+    if zone is not None and step.type.value is None and not step.type.draws:
+        none = sa.cast(sa.null(), sa.Text).label("value")
+        alike = (sa.literal(zone).label("zone"), none, sa.literal(0).label("draw"))
+        return sa.select(rows.c.arrived_at, *alike, held).where(batch.at_step)
     value = step.type.value(step.settings, leads) if step.type.value else sa.null()
     drawn = chance.draw(leads.c.id, batch.version.campaign_key, step.id) if step.type.draws else sa.literal(0)
     by = (batch.zone_of(leads).label("zone"), sa.cast(value, sa.Text).label("value"), drawn.label("draw"))
-    held = rows.c.held if step.type.freezes else sa.literal(0).label("held")
     arrivals = sa.select(rows.c.arrived_at, *by, held).join_from(rows, leads, leads.c.id == rows.c.lead_id)
     return arrivals.where(batch.at_step)
 
@@ -167,12 +195,12 @@ def _move_on(session: Session, version: Published, step: Step, now: datetime) ->
     session.execute(_onward(targets), {"at": now, "of_version": version.id, "of_step": step.id})
 
 
-def _move_alike(batch: Batch, leave: Leave) -> None:
-    """Put all who are at this step at the one that their port leads to."""
+def _move_alike(batch: Batch, leave: Leave) -> set[str] | None:
+    """Put all who are at this step at the one that their port leads to; which, or None if nobody was here."""
     step, targets = batch.step, _targets(batch.version.flow, batch.step)
     target = targets.get(leave.port + ("+" if leave.skips else ""), step.id)
     given = {"at": batch.now, "of_version": batch.version.id, "of_step": step.id, "target": target}
-    batch.session.execute(_ONWARD_ALIKE, given)
+    return {target} if batch.session.connection().execute(_ONWARD_ALIKE, given).rowcount else None
 
 
 _AT_STEP = sa.and_(rows.c.version_id == sa.bindparam("of_version"), rows.c.step == sa.bindparam("of_step"), _moving)

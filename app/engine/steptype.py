@@ -71,6 +71,7 @@ class StepType:
     is_goal: bool = False
     lets_pass: Callable[[Any], bool] = lambda settings: False  # a wait by which who comes again may pass at once
     rests: bool = False  # it acts, and may keep a lead until somebody outside has answered
+    rewrites: bool = False  # it changes what is known of the lead, its time zone perhaps
     owes: bool = False  # something leaves the house: goals and exits are asked once more before it
     help: str = ""
 

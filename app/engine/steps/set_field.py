@@ -122,5 +122,6 @@ STEP = StepType(
     check=check,
     fits=fits,
     run=run,
+    rewrites=True,
     keys=lambda s: [("field", name) for name in (s.field, s.source if s.how == "copy" else "") if name],
 )
