@@ -52,6 +52,34 @@ def test_rule_3_without_a_zone_of_its_own_a_lead_lives_in_the_campaigns(database
     assert world.due() == [datetime.fromisoformat("2026-03-29T03:00+02:00")]
 
 
+def test_rule_3_a_zone_that_the_flow_itself_has_changed_counts_at_the_next_wait(database: Database) -> None:
+    hour = {"kind": "wait", "settings": {"amount": 1, "unit": "hours"}}
+    moves = {"kind": "set_field", "settings": {"field": "zone", "value": "Asia/Tokyo"}}
+    world = World(database, factories.flow(hour, hour, moves, WAIT), count=2, zone="Europe/Zurich")
+    world.enter(datetime.fromisoformat("2026-03-27T07:00+01:00"))
+    for hours in (1, 2):
+        world.settle(datetime.fromisoformat("2026-03-27T07:00+01:00") + hours * HOUR)
+    assert world.where() == [("active", "s4")] * 2
+    assert set(world.due()) == {datetime.fromisoformat("2026-03-29T17:00+09:00")}, "Zurich's clocks change on the 29th"
+
+
+def test_rule_3_leads_of_one_batch_live_in_the_zones_they_live_in(database: Database) -> None:
+    """One of them joins only after the others' zone is known to be the same."""
+    until = {"kind": "wait_until", "settings": {"mode": "date", "on_date": "2026-10-25", "from_time": "02:30"}}
+    hour = {"kind": "wait", "settings": {"amount": 1, "unit": "hours"}}
+    note = {"kind": "wait", "settings": {"amount": 2, "unit": "hours"}}
+    world = World(database, factories.flow(hour, note, until), count=2, zone="Europe/Zurich")
+    with database.write() as session:
+        updating.set_values(session, world.leads[1], {"zone": "America/New_York"}, at=NOW)
+    world.enter()
+    with database.write() as session:
+        session.execute(sa.update(Enrollment).where(Enrollment.lead_id == world.leads[1]).values(step="s2"))
+    world.settle(NOW + 4 * HOUR)
+    world.settle(NOW + 8 * HOUR)
+    zurich, new_york = (datetime.fromisoformat(f"2026-10-25T02:30{offset}") for offset in ("+02:00", "-04:00"))
+    assert world.due() == [zurich, new_york]
+
+
 def test_rule_4_a_field_takes_days_and_hours_and_a_year_nobody_lives_to_see(database: Database) -> None:
     settings = {"mode": "field", "field": "renewal", "offset_days": -7, "offset_hours": 2}
     until = {"kind": "wait_until", "settings": settings, "next": {"out": "end", "empty": "end"}}
