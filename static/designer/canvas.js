@@ -118,8 +118,9 @@ export class Canvas {
   }
 
   put(element, { x, y }) {
-    element.style.left = `${x}px`;
-    element.style.top = `${y}px`;
+    const [left, top] = [`${x}px`, `${y}px`];
+    if (element.style.left !== left) element.style.left = left;
+    if (element.style.top !== top) element.style.top = top;
   }
 
   drawFirstTrigger() {
