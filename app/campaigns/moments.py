@@ -21,6 +21,11 @@ class Moment:
     clock: time | None = None
     span: timedelta = timedelta()
 
+    @property
+    def is_day(self) -> bool:
+        """A whole day."""
+        return self.day is not None and self.clock is None
+
     def begins(self, began: datetime, zone: ZoneInfo) -> datetime:
         """The instant; of a whole day its first."""
         if self.day is None:

@@ -310,6 +310,32 @@ def test_what_happens_on_a_day_waits_for_its_occasion_on_that_day(sqlite_databas
     assert early.verdicts[0].sentence == "There was nothing to do it with before day 2 09:01, when it happened."
 
 
+def test_a_run_ends_when_nothing_later_is_asked_about_and_an_unfinished_one_proves_nothing(
+    sqlite_database: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lead goes round for ever, a week at a time."""
+    stop = [{"port": "stop", "name": "Stop", "rule": {"rule": "field", "field": "city", "op": "is", "value": "Rome"}}]
+    round_and_round = drawn(
+        step("s1", "wait", {"out": "s2"}, amount=1, unit="weeks"),
+        step("s2", "decide", {"stop": "s3", "else": "s1"}, arms=stop),
+        step("s3", "exit"),
+    )
+    monkeypatch.setattr(hurrying, "MOST_STEPS", 8)
+    early, endless, missed = played(
+        sqlite_database,
+        campaign_id,
+        {"name": "Early", "expect": ["passes s2 on day 14", "no mail by day 15"]},
+        {"name": "Endless", "expect": ["no mail", "tag cold"]},
+        {"name": "Missed", "given": GIVEN, "when": ["day 1 clicks welcome"], "expect": ["no mail by day 15"]},
+        of=round_and_round,
+    )
+    assert early.holds and early.told is not None and early.told.end == "Nothing later is asked about."
+    assert not endless.holds and "nobody knows how it ends. Stopped after 8 steps" in endless.verdicts[0].sentence
+    assert [(v.text, v.sentence) for v in missed.verdicts if not v.is_met] == [
+        ("day 1 clicks welcome", "There was no occasion for it.")
+    ]
+
+
 # --- by command and in the page
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -226,3 +228,18 @@ def test_what_a_restored_version_replaced_is_kept_until_the_next_change(
         assert before["steps"][1]["settings"]["amount"] == 4
         drafting.save(session, campaign_id, before, revision=draft.revision, user_id=None, at=factories.NOW)
     assert "Version 1 restored" not in client.get(f"/campaigns/{campaign_id}").text
+
+
+def test_versions_are_compared_and_restored_by_command(app: Flask, sqlite_database: Database, campaign_id: int) -> None:
+    def run(*arguments: str) -> Any:
+        return app.test_cli_runner().invoke(args=["campaigns", *arguments])
+
+    assert run("diff", "nurture").output == "The two are the same.\n"
+    assert run("diff", "nurture", "--from", "1", "--to", "2").output == "~ s2  Wait: 4 days\n    Wait for: 2 -> 4\n"
+    assert "+     wait: {amount: 4, unit: days}" in run("diff", "nurture", "--from", "1", "--text").output
+    assert json.loads(run("diff", "nurture", "--from", "1", "--json").output)["summary"] == "Changed Wait “4 days”"
+    assert (run("diff", "nurture", "--to", "7").exit_code, run("results", "nurture", "1", "7").exit_code) == (1, 1)
+    assert "Entered in it" in run("results", "nurture", "1", "2").output
+    assert run("restore", "nurture", "1").exit_code == 0
+    with sqlite_database.read() as session:
+        assert drafting.get(session, campaign_id).flow == drafting.written(whole())

@@ -188,5 +188,6 @@ from app.campaigns.cli import scenarios as scenarios  # noqa: E402
 from app.campaigns.cli import shadow as shadow  # noqa: E402
 from app.campaigns.cli import trying as trying  # noqa: E402
 from app.campaigns.cli import under_way as under_way  # noqa: E402
+from app.campaigns.cli import versions as versions  # noqa: E402
 
 commands = (campaigns, rehearse.COMMAND)
