@@ -101,7 +101,7 @@ def _complaint(settings_type: type[Settings], item: dict[str, Any]) -> Complaint
     name = str(item["loc"][0]) if item["loc"] else ""
     widget = settings_type.widgets().get(name)
     label = widget.label if widget else name
-    if item["type"] in {"missing", "string_too_short"} and not item.get("input"):
+    if item["type"] == "missing" or (item["type"] == "string_too_short" and not item.get("input")):
         return Complaint(name, f"{label} is missing.")
     if item["type"] == "extra_forbidden":
         return Complaint(name, f"{name} is not a setting here; remove it.")

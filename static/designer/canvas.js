@@ -25,7 +25,16 @@ export class Canvas {
     designer.addEventListener("looks", () => this.draw());
     designer.addEventListener("figures", () => this.draw());
     designer.addEventListener("choose", () => this.showChosen());
+    this.list.addEventListener("click", (event) => this.clicked(event));
+    this.marks.addEventListener("click", (event) => this.clicked(event));
     this.folding.addEventListener("change", () => designer.emit("figures")); // all that is drawn on cards is drawn anew
+  }
+
+  /** Branches are folded and opened wherever a flow is drawn, also where nothing can be changed. */
+  clicked(event) {
+    const [folder, fold] = ["[data-fold-edge]", "[data-fold]"].map((each) => event.target.closest(each));
+    if (folder) this.focus(this.folding.fold(folder.dataset.foldEdge));
+    if (fold) this.focus(this.folding.open(fold.dataset.opens));
   }
 
   get middle() {

@@ -3,16 +3,12 @@ import { el } from "./dom.js";
 
 export function choosing(canvas, designer, panel) {
   canvas.list.addEventListener("click", (event) => {
-    const fold = event.target.closest("[data-fold]");
-    if (fold) return canvas.focus(canvas.folding.open(fold.dataset.opens));
     const card = event.target.closest("[data-step]");
     if (!card) return;
     if (event.shiftKey || event.ctrlKey || event.metaKey) designer.chooseAlso(card.dataset.step);
     else designer.choose(card.dataset.step);
   });
   canvas.marks.addEventListener("click", (event) => {
-    const folder = event.target.closest("[data-fold-edge]");
-    if (folder) return canvas.focus(canvas.folding.fold(folder.dataset.foldEdge));
     const pill = event.target.closest(".flow-pill");
     if (!pill) return;
     const cut = pill.dataset.edge.lastIndexOf(":");

@@ -46,7 +46,7 @@ export class Keyboard {
   single(event) {
     const { canvas, designer, help, look, picker } = this;
     const card = event.target.closest?.(CARDS);
-    const anywhere = { F: look.fullScreen, C: () => canvas.folding.openAll(), f: () => canvas.view.fit(), 0: () => canvas.view.home(canvas.middle), i: () => canvas.view.zoom(1.2), o: () => canvas.view.zoom(1 / 1.2), "/": () => picker.jump(), "?": help, Escape: () => this.escape(card) };
+    const anywhere = { F: look.fullScreen, C: () => canvas.folding.openAll(), f: look.fit, 0: look.home, i: look.in, o: look.out, "/": () => picker.jump(), "?": help, Escape: () => this.escape(card) };
     if (event.key in anywhere) return anywhere[event.key];
     if (!card && ARROWS.includes(event.key) && (event.target === document.body || event.target.closest?.("#canvas"))) return () => canvas.focus(designer.chosenSteps[0] ?? designer.flow.triggers[0]?.id ?? designer.flow.start);
     const removal = ["Delete", "Backspace"].includes(event.key);

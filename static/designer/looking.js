@@ -25,7 +25,9 @@ export function looking(canvas, designer) {
     byId("tool-full").setAttribute("aria-pressed", String(isFull));
     designer.say(isFull ? "Full screen. Escape leaves it." : "Full screen left.");
   });
-  const tools = { "tool-out": () => view.zoom(1 / 1.2), "tool-in": () => view.zoom(1.2), "tool-scale": home, "tool-fit": () => view.fit(), "tool-full": fullScreen };
+  const told = (words, run) => () => (run(), designer.say(words ? `${words}, ${shown.textContent}.` : `${shown.textContent}.`));
+  const ways = { out: told("", () => view.zoom(1 / 1.2)), in: told("", () => view.zoom(1.2)), home: told("The start", home), fit: told("The whole flow", () => view.fit()), fullScreen };
+  const tools = { "tool-out": ways.out, "tool-in": ways.in, "tool-scale": ways.home, "tool-fit": ways.fit, "tool-full": fullScreen };
   for (const [id, run] of Object.entries(tools)) byId(id).addEventListener("click", run);
-  return { fullScreen };
+  return ways;
 }

@@ -30,7 +30,8 @@ class Wait(Settings):
             "Unit",
             "choice",
             choices=UNITS,
-            hint="A day ends at the same clock time where the lead lives, also over a clock change.",
+            hint="“1 day” is the same clock time tomorrow where the lead lives, also over a clock change (unknown: the "
+            "campaign's time zone); “24 hours” are exactly 24 hours.",
         ),
     ] = "days"
 

@@ -66,7 +66,12 @@ class WaitUntil(Settings):
     if_past: Annotated[
         str,
         Field(pattern="^(continue|skip|exit)$"),
-        Widget("If that is past already", "choice", choices=PAST),
+        Widget(
+            "If that is past already",
+            "choice",
+            choices=PAST,
+            hint="A date counts as past when it lies before the lead's arrival here. A weekday and hour is never past.",
+        ),
     ] = "continue"
 
 
