@@ -6,7 +6,7 @@ Each programme is one file of gallery/, a campaign file that also says in `galle
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -119,21 +119,26 @@ def start(
     `topic` is the key of a topic of this house that its mails shall belong to instead of the programme's own.
     """
     chosen = programme(name)
-    flow, included = chosen.text.flow, chosen.text.parts
+    flow, included, promised = chosen.text.flow, chosen.text.parts, chosen.text.scenarios
     if topic and topic != chosen.topic:
         if topics.by_key(session, topic) is None:
             raise NoProgramme(f"There is no topic called {topic}; choose another.")
-        flow, included = (_under(part, chosen.topic, topic) for part in (flow, included))
+        flow, included, promised = (_under(part, chosen.topic, topic) for part in (flow, included, promised))
         included = included | {"topics": [item for item in included["topics"] if item["key"] != chosen.topic]}
     website = organisation.get(session).website.rstrip("/")
-    given = Text(chosen.title, flow, chosen.text.key, chosen.about, _at(included, website) if website else included)
+    brought = _at(included, website) if website else included
+    given = replace(chosen.text, name=chosen.title, flow=flow, parts=brought, scenarios=promised)
     return text.create(session, given, user_id=user_id, at=at, name=called)
 
 
 def _under(part: Any, old: str, new: str) -> Any:
     """The same with another topic wherever the old one is named."""
     if isinstance(part, Mapping):
-        return {name: new if (name, each) == ("topic", old) else _under(each, old, new) for name, each in part.items()}
+        named = {"topic": old, "consent": [old]}
+        instead = {"topic": new, "consent": [new]}
+        return {
+            n: instead[n] if n in named and each == named[n] else _under(each, old, new) for n, each in part.items()
+        }
     return [_under(each, old, new) for each in part] if isinstance(part, list) else part
 
 

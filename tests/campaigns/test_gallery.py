@@ -6,11 +6,9 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -18,10 +16,8 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from app.accounts import organisation
-from app.campaigns import checking, drafting, hurrying, rehearsing, starting, trying
+from app.campaigns import checking, drafting, enacting, hurrying, rehearsing, scenarios, starting
 from app.campaigns.models import Rehearsal
-from app.campaigns.retelling import Told
-from app.campaigns.trying import Wanted
 from app.db import Database
 from app.engine import ticking
 from app.engine.models import Campaign, Enrollment
@@ -57,6 +53,7 @@ def started(session: Session, name: str, **more: Any) -> Campaign:
 def all_begun(session: Session) -> dict[str, int]:
     """Name of each programme -> the campaign begun from it, in one house where somebody takes leads."""
     furnish(session)
+    seeding.ensure(session, at=NOW)
     return {name: starting.start(session, name, user_id=None, at=NOW).id for name in NAMES}
 
 
@@ -124,100 +121,26 @@ def test_what_it_waits_for_from_outside_is_asked_for(name: str) -> None:
 # --- where it takes a lead
 
 
-@dataclass(frozen=True)
-class Passing:
-    """What happens on the way, and what the programme promises for it; `mails` are the ends of their keys, in order."""
-
-    name: str
-    does: str
-    mails: str
-    end: str
-    state: str = "completed"
-    lead: tuple[tuple[str, str], ...] = ()
-    hands_over: bool = False
+def promises() -> list[tuple[str, str]]:
+    """Programme and name of each scenario: the main paths, of who reacts and who does not."""
+    return [(each.name, item["name"]) for each in starting.programmes() for item in each.text.scenarios or []]
 
 
-def paths() -> Iterator[Passing]:
-    """The main paths of each: somebody who reacts, and somebody who does not."""
-    yield Passing("welcome", "", "hello best question", "Came to the end")
-    yield Passing("welcome", "clicks welcome-best", "hello best next", "Came to the end")
-    yield Passing("welcome", "5d: submits contact", "hello best", "Reached the goal", "converted")
-    yield Passing("content-drip", "", "which", "Came to the end")
-    yield Passing("content-drip", "clicks drip-which interest=work", "which work-1 work-2", "Came to the end")
-    yield Passing("mql-acceleration", "", "practice comparison minutes", "Came to the end")
-    yield Passing(
-        "mql-acceleration", "2d: submits contact, sales accepts", "case", "accepted by sales", "converted",
-        lead=(("job_title", "Head of Sales"),), hands_over=True,
-    )  # fmt: skip
-    yield Passing("re-engagement", "", "new often stay", "stays silent")
-    yield Passing("re-engagement", "clicks reengage-less-often", "new often", "is back", "converted")
-    yield Passing("trade-show", "", "meet", "wanted the pen")
-    yield Passing("trade-show", "clicks show-nice-to-meet", "meet story", "curious")
-    yield Passing("trade-show", "3d: visits /pricing", "meet", "with sales", "converted", hands_over=True)
-    yield Passing(
-        "trade-show", "sales accepts", "promised", "with sales", "converted",
-        lead=(("stand_talk", "Has a project"),), hands_over=True,
-    )  # fmt: skip
-    yield Passing("webinar", "", "confirmed tomorrow today recording", "", lead=(("event_on", "2026-03-12"),))
-    yield Passing(
-        "webinar", "10d 6h: event webinar_attended, 12d: visits /pricing", "confirmed tomorrow today you",
-        "with sales after the event", "converted", lead=(("event_on", "2026-03-12"),), hands_over=True,
-    )  # fmt: skip
-    yield Passing("webinar", "", "confirmed", "Came to the end")
-    yield Passing("trial", "", "step stuck soon time", "never got going")
-    yield Passing("trial", "1d: event first_success", "step level soon", "did not buy yet", hands_over=True)
-    yield Passing(
-        "trial", "1d: event first_success, 6d: event subscription_started", "step level", "bought", "converted"
-    )  # fmt: skip
-    yield Passing("onboarding", "", "welcome together", "no value after a month", "exited")
-    yield Passing(
-        "onboarding", "task done, 6d: event first_value", "welcome value it", "its first value", "converted"
-    )  # fmt: skip
-    customer = (("stage", "customer"), ("contract_ends", "2026-06-01"))
-    yield Passing("renewal", "", "more notice", "not renewed", "exited", lead=customer, hands_over=True)
-    uses = "1m: event product_used, 2m: event product_used, 3m: event product_used"
-    yield Passing(
-        "renewal", f"{uses}, 20d: event contract_renewed", "back", "Reached the goal", "converted", lead=customer
-    )
-    yield Passing("recycled", "", "remember since timing", "not the time yet")
-    yield Passing(
-        "recycled", "30d: visits /pricing, 31d: visits /pricing, sales accepts", "remember since",
-        "accepted the second time", "converted", hands_over=True,
-    )  # fmt: skip
-    yield Passing("win-back", "", "it life", "has not come back")
-    yield Passing("win-back", "clicks winback-what-was-it reason=service", "it", "with a person")
-    yield Passing(
-        "win-back", "clicks winback-what-was-it reason=price, 40d: event subscription_started", "it price",
-        "is back", "converted",
-    )  # fmt: skip
-
-
-def taken(house: tuple[Database, dict[str, int]], path: Passing) -> Told:
-    """A lead who agreed to everything, as the path wants it, through the draft."""
+@pytest.mark.parametrize(("name", "promise"), promises())
+def test_it_takes_a_lead_where_it_says(house: tuple[Database, dict[str, int]], name: str, promise: str) -> None:
     database, begun = house
-    with database.write() as session:
-        [lead_id] = create_many(session, [{"email": f"{uuid4().hex}@example.com"}], source="Test", at=NOW)
-        mine = sa.select(Lead.id).where(Lead.id == lead_id)
-        for topic in session.scalars(sa.select(Topic.key)).all():
-            consenting.give(session, mine, topic, source="Test", at=NOW)
-        core = {name: value for name, value in path.lead if hasattr(Lead, name)}
-        own = {name: value for name, value in path.lead if name not in core}
-        session.execute(sa.update(Lead).where(Lead.id == lead_id).values(**core, fields=own, zone="UTC"))
-    given = tuple(each.strip() for each in path.does.split(",") if each.strip())
-    wanted = Wanted(begun[path.name], lead_id, at=NOW, reactions=given)
-    return trying.attempt(database, wanted, base_url="https://trellis.example.com")
+    with database.read() as session:
+        flow = drafting.get(session, begun[name]).flow
+        kept = scenarios.read(scenarios.of(session, begun[name]))
+        played = enacting.house(session, begun[name], flow, base_url="https://trellis.example.com")
+    outcome = enacting.play(played, next(each for each in kept if each.name == promise))
+    assert (outcome.problem, [verdict for verdict in outcome.verdicts if not verdict.is_met]) == ("", [])
 
 
-@pytest.mark.parametrize("path", paths(), ids=lambda path: f"{path.name}: {path.does or 'nothing'}")
-def test_it_takes_a_lead_where_it_says(house: tuple[Database, dict[str, int]], path: Passing) -> None:
-    told = taken(house, path)
-    ends = " ".join(seen.key.rpartition("-")[2] for stop in told.path for seen in stop.mails)
-    said = [seen.key for stop in told.path for seen in stop.mails]
-    wanted = path.mails.split()
-    assert len(said) == len(wanted) and all(key.endswith(end) for key, end in zip(said, wanted, strict=True)), ends
-    assert (told.state, path.end in told.end) == (path.state, True), told.end
-    assert any(stop.kind == "handoff" for stop in told.path) is path.hands_over
-    assert [stop.sentence for stop in told.path if stop.kind == "reaction" and not stop.is_done] == []
+def test_each_promises_something_for_who_reacts_and_who_does_not() -> None:
+    for each in starting.programmes():
+        happens = [bool(item.get("when")) for item in each.text.scenarios or []]
+        assert set(happens) == {True, False}, each.name
 
 
 # --- a campaign begun from it
@@ -241,6 +164,7 @@ def test_its_mails_may_belong_to_a_topic_of_the_house(sqlite_database: Database)
         assert topics.by_key(session, "newsletter") is None
         asked = session.scalar(sa.select(saved.Segment.rule).where(saved.Segment.key == "new-subscribers"))
         assert asked["all"][0]["topic"] == "news"
+        assert scenarios.of(session, made.id)[0]["given"] == {"consent": ["news"]}
         with pytest.raises(starting.NoProgramme, match="no topic called moon"):
             starting.start(session, "welcome", user_id=None, at=NOW, topic="moon")
 
@@ -335,7 +259,6 @@ def history(house: tuple[Database, dict[str, int]]) -> dict[str, list[int]]:
     database, _ = house
     found: dict[str, list[int]] = {}
     with database.write() as session:
-        seeding.ensure(session, at=NOW)
         for name in NAMES:
             people = [{"email": f"{name}{number}@example.com"} for number in range(MANY)]
             known_at = BEGAN + DAY if name == "welcome" else BEGAN - 100 * DAY
