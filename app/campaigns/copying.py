@@ -121,7 +121,8 @@ def _fill(database: Database, path: Path, whole: scratch.Found, copy: Copy) -> N
             if file is not None:
                 _pour_all(_Jug(connection), copy)
             else:
-                with database.reader.connect() as live:
+                # one moment for all tables
+                with database.reader.connect().execution_options(isolation_level="REPEATABLE READ") as live:
                     _pour_all(_Jug(connection, live), copy)
     finally:
         engine.dispose()

@@ -322,13 +322,17 @@ def passages(session: Session, wanted: Wanted) -> Iterator[dict[str, Any]]:
 
 
 def _mails_of(session: Session, ids: sa.Select[Any]) -> dict[Any, list[Any]]:
-    query = sa.select(
-        Message.enrollment_id, Message.visit, Mail.name, Message.state, Message.reason, Message.finished_at
-    )
-    query = query.outerjoin(Mail, Mail.id == Message.mail_id).where(Message.enrollment_id.in_(ids))
+    """What became of each mail, and whose mail had the slot if it had to wait for one."""
+    winner = table("messages").alias("winner")
+    other = sa.func.coalesce(winner.c.campaign_id, collisions.c.winner_campaign_id)
+    columns = (Message.visit, Mail.name, Message.state, Message.reason, Message.finished_at, Campaign.name)
+    query = sa.select(Message.enrollment_id, *columns).outerjoin(Mail, Mail.id == Message.mail_id)
+    query = query.outerjoin(winner, winner.c.id == Message.winner_id)
+    query = query.outerjoin(collisions, collisions.c.message_id == Message.id).outerjoin(Campaign, Campaign.id == other)
     found: dict[Any, list[Any]] = defaultdict(list)
-    for passage, visit, name, state, reason, at in session.execute(query.order_by(Message.id)):
-        found[passage].append([visit, name, state, reason, micros(at) if at else None])
+    for row in session.execute(query.where(Message.enrollment_id.in_(ids)).order_by(Message.id)):
+        passage, visit, name, state, reason, at, had = row
+        found[passage].append([visit, name, state, reason, micros(at) if at else None, had])
     return found
 
 

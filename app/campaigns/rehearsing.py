@@ -38,6 +38,7 @@ from app.segments import refreshing
 
 LONGEST = timedelta(days=400)
 MOST_TICKS = 10_000
+MOST_AT_ONCE = 2  # each keeps a processor busy
 SOONEST, LATEST = timedelta(minutes=5), timedelta(days=7)  # between two ticks
 LOST_AFTER = timedelta(minutes=2)  # without a sign of life of the process that runs it
 _BEAT = 1.0  # seconds
@@ -132,9 +133,11 @@ def start(session: Session, wanted: Wanted, *, number: int | None, user_id: int 
     """Note a rehearsal that `run` carries out. Raises CannotRehearse."""
     check(wanted, at)
     forget_lost(session, at)
-    running = sa.and_(Rehearsal.campaign_id == wanted.campaign_id, Rehearsal.state == RUNNING)
-    if session.scalar(sa.select(sa.exists().where(running))):
+    running = session.scalars(sa.select(Rehearsal.campaign_id).where(Rehearsal.state == RUNNING)).all()
+    if wanted.campaign_id in running:
         raise CannotRehearse("A rehearsal of this campaign runs already; wait for it, or cancel it.")
+    if len(running) >= MOST_AT_ONCE:
+        raise CannotRehearse("Two rehearsals of other campaigns run already; wait until one is done.")
     row = Rehearsal(
         campaign_id=wanted.campaign_id, number=number, flow=wanted.flow, begins_at=wanted.begins_at,
         ends_at=wanted.ends_at, every=wanted.every // timedelta(minutes=1), segment=wanted.segment, lens=wanted.lens,

@@ -66,12 +66,13 @@ def _line(flow: Flow, names: Names, visit: list[Any], mails: dict[int, str], sai
 
 
 def _mail(mail: list[Any], said: Said) -> str:
-    _, name, state, reason, at = mail
+    _, name, state, reason, at, had = mail
+    slot = f" “{had}” had the slot." if had else ""
     if state == "sent":
-        return f"“{name}” would have left {said(_instant(at))}."
+        return f"“{name}” would have left {said(_instant(at))}." + (f" Before,{slot}" if slot else "")
     if state in ("not_sent", "cancelled", "failed"):
-        return f"“{name}” would not have been sent: {NOT_SENT_REASONS.get(reason, reason or state)}."
-    return f"“{name}”: {_WAITING.get(state, _WAITING['ready'])}."
+        return f"“{name}” would not have been sent: {NOT_SENT_REASONS.get(reason, reason or state)}.{slot}"
+    return f"“{name}”: {_WAITING.get(state, _WAITING['ready'])}.{slot}"
 
 
 def _standing(flow: Flow, names: Names, row: RehearsedPassage, said: Said) -> Line:

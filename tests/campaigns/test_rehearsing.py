@@ -232,7 +232,8 @@ def test_mail_of_others_takes_slots_and_is_named(sqlite_database: Database) -> N
         taken = {"state": "sent", "created_at": NOW, "not_before": NOW, "finished_at": NOW + timedelta(minutes=30)}
         session.add(Message(lead_id=ids[0], campaign_id=other.id, mail_id=second.id, purpose="marketing", **taken))
         session.add(FrequencyCap(most=1, period="days", days=7, topic_id=None, created_at=NOW))
-    told, _ = rehearse(sqlite_database, wanted(campaign_id, flow, ends_at=NOW + DAY))
+    told, passages = rehearse(sqlite_database, wanted(campaign_id, flow, ends_at=NOW + DAY))
+    assert [one["told"]["mails"][0][5] for one in passages] == ["Fair", None, None]
     assert told["mails"][0]["sent"] == 2
     assert told["not_sent"] == {"frequency_cap": 1}
     assert [(one["campaign"], one["skipped"]) for one in told["collisions"]] == [("fair", 1)]

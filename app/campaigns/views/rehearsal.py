@@ -134,12 +134,19 @@ def rehearsal(campaign_id: int, rehearsal_id: int) -> str | Response:
         spread=[
             (f"Up to {_span(hours)}" if hours else "Longer", count) for hours, count in told["until_handoff"]["spread"]
         ],
+        daily={rep["user"]: _daily(rep["days"], told["days"]) for rep in told["handoffs"]["reps"]},
         took={name: _span(told["until_handoff"][name]) for name in ("median", "slow")},
         others=[(each.id, f"{_called(each)}, {local(each.started_at)}") for each in others],
         other=other,
         likeness=likening.liken(told, other.result or {}) if other else [],
         steps=likening.step_figures(told, other.result or {}) if other else {},
     )
+
+
+def _daily(days: list[list[int]], count: int) -> list[int]:
+    """How many on each day, also where there were none."""
+    known = {day: count for day, count in days}  # noqa: C416  (pairs that are lists)
+    return [known.get(day, 0) for day in range(count + 1)]
 
 
 def _mails(count: int) -> str:
