@@ -55,6 +55,12 @@ export class Lines {
     this.field.setAttribute("aria-invalid", String(Boolean(line)));
   }
 
+  /** Set apart the line of what is chosen elsewhere. */
+  point(line) {
+    this.numbers.querySelector(".is-here")?.classList.remove("is-here");
+    if (line) this.numbers.children[line - 1]?.classList.add("is-here");
+  }
+
   /** Scroll a line into view; with `focus` put the cursor there, too. */
   show(line, focus = false) {
     const height = parseFloat(getComputedStyle(this.field).lineHeight);

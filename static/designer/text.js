@@ -177,8 +177,11 @@ export class FlowText {
   /** Show the lines of what is chosen on the canvas. */
   follow() {
     const [id] = this.designer.chosen;
-    if (!this.isOpen || this.isLeading || this.isTyped || !id) return;
+    if (!this.isOpen || this.isTyped) return;
+    this.lines.point(null);
+    if (!id) return;
     const line = this.lines.text.split("\n").findIndex((text) => new RegExp(`^ *- *\\{?id: *["']?${id}["']?[,\\s}]*$`).test(text) || text.trim().startsWith(`- {id: ${id},`));
-    if (line >= 0) this.lines.show(line + 1);
+    this.lines.point(line + 1);
+    if (line >= 0 && !this.isLeading) this.lines.show(line + 1);
   }
 }

@@ -119,6 +119,7 @@ def export_command(key: str, output: str | None, parts: bool, published: bool, a
     if output:
         Path(output).write_text(written, encoding="utf-8")
     data = {"key": given.key, "name": given.name, "file": output, "flow": given.flow, **given.parts}
+    data["scenarios"] = given.scenarios or []
     cli.say(data, as_json, f"Written to {output}." if output else written.rstrip("\n"))
 
 
