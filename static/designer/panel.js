@@ -110,8 +110,9 @@ export class Panel {
   }
 
   mailFigures(mail) {
-    const names = [["sent", "Sent"], ["opened", "Opened by people"], ["clicked", "Clicked"], ["bounced", "Bounced"], ["not_sent", "Not sent"]];
-    const rows = names.filter(([key]) => mail[key] || key !== "bounced").map(([key, label]) => el("div", {}, el("dt", {}, label), el("dd", {}, number(mail[key]))));
+    const names = [["sent", "Sent"], ["opened", "Opened by people"], ["clicked", "Clicked"], ["bounced", "Bounced"], ["unsubscribed", "Unsubscribed by it"], ["complained", "Called it spam"], ["not_sent", "Not sent"], ["failed", "Failed"]];
+    const usual = ["sent", "opened", "clicked", "not_sent"]; // the others only if there are any
+    const rows = names.filter(([key]) => mail[key] || usual.includes(key)).map(([key, label]) => el("div", {}, el("dt", {}, label), el("dd", {}, number(mail[key]))));
     return el("dl", { class: "facts panel-mail" }, rows);
   }
 
