@@ -17,7 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from app import clock
 from app.accounts import limiting, signing_in
 from app.calling_out import Caller
-from app.campaigns import shadowing
+from app.campaigns import rehearsing, shadowing
 from app.db import Database
 from app.engine import calling, passing, pruning, replaying, sharing, ticking
 from app.engine.sharing import ENGINE, SENDER, Share
@@ -142,6 +142,7 @@ class Clockwork:
             if not self.share.keeps_house(session):
                 return
         shadowing.run_due(self.database, now, base_url=self.config.base_url)
+        rehearsing.sweep(self.database, now)
 
 
 def _shrink_wal(database: Database) -> None:

@@ -173,6 +173,16 @@ def forget_lost(session: Session, now: datetime) -> int:
     return session.connection().execute(done).rowcount
 
 
+def sweep(database: Database, now: datetime) -> int:
+    """Remove what processes that died over a rehearsal left behind, and say so of it; how many had."""
+    copying.sweep()
+    with database.read() as session:
+        if not session.scalar(sa.select(sa.exists().where(Rehearsal.state == RUNNING))):
+            return 0
+    with database.write() as session:
+        return forget_lost(session, now)
+
+
 def run(database: Database, rehearsal_id: int, *, base_url: str) -> str:
     """Carry out a rehearsal that was noted; its state at the end. Of the copy it ran on nothing is left."""
     try:

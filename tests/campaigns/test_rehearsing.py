@@ -332,9 +332,9 @@ def test_a_copy_of_a_dead_process_is_removed_and_said_to_have_failed(sqlite_data
     flow = short([step("s1", "wait", {"out": "end"}, amount=1, unit="days")])
     campaign_id, _ = entered(sqlite_database, flow)
     id_ = started(sqlite_database, wanted(campaign_id, flow))
-    with sqlite_database.write() as session:
-        assert rehearsing.forget_lost(session, END + timedelta(minutes=1)) == 0
-        assert rehearsing.forget_lost(session, END + timedelta(minutes=10)) == 1
+    assert rehearsing.sweep(sqlite_database, END + timedelta(minutes=1)) == 0
+    assert rehearsing.sweep(sqlite_database, END + timedelta(minutes=10)) == 1
+    with sqlite_database.read() as session:
         assert "Trellis was stopped" in session.get_one(Rehearsal, id_).error
 
 
