@@ -196,7 +196,7 @@ STEP = StepType(
     # by an open window, or a date that is past
     lets_pass=lambda settings: settings.mode != "window" or settings.to_time is not None,
     ports=lambda settings: (
-        (Port("out"), Port("empty", "Field is empty")) if settings.mode == "field" else (Port("out"),)
+        (Port("out", "Date reached"), Port("empty", "Field is empty")) if settings.mode == "field" else (Port("out"),)
     ),
     keys=lambda settings: [("field", settings.field)] if settings.mode == "field" else [],
     help="“Saturday 15:15” reached on a Saturday at 10:00 is the same day; at 16:00 it is the next week.",
