@@ -11,8 +11,8 @@ import measuring
 import populating
 import sqlalchemy as sa
 
-from app.campaigns import drafting, rehearsing
-from app.campaigns.rehearsing import Wanted
+from app.campaigns import drafting, performing
+from app.campaigns.performing import Wanted
 from app.db import Database, micros
 from tests.conftest import NOW
 
@@ -95,9 +95,9 @@ def rehearse(folder: Path, leads: int, days: int) -> tuple[float, dict[str, Any]
     campaign_id = build(database, leads, days)
     with database.read() as session:
         wanted = Wanted(campaign_id, drafting.written(flow()), NOW - days * DAY, NOW)
-        prepared = rehearsing.prepare(session, wanted)
+        prepared = performing.prepare(session, wanted)
     found: list[dict[str, Any]] = []
-    took = measuring.seconds(lambda: found.append(rehearsing.perform(database, prepared, base_url=ADDRESS)[0]))
+    took = measuring.seconds(lambda: found.append(performing.perform(database, prepared, base_url=ADDRESS)[0]))
     database.dispose()
     assert found[0]["leads"] == found[0]["entered"] == leads, found[0]
     return took, found[0]

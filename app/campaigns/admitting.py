@@ -20,7 +20,7 @@ from app.preferences import limits
 if TYPE_CHECKING:
     from app.campaigns.catching import Caught
     from app.campaigns.lenses import Past
-    from app.campaigns.rehearsing import Wanted
+    from app.campaigns.performing import Wanted
 
 POINTS = {"by_score", "change_score", "set_stage", "score_reached", "grade_crossed", "stage_changed"}
 TOGETHER = {"enter_campaign", "go_to_campaign", "leave_campaign"}

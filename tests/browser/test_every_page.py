@@ -16,7 +16,8 @@ from werkzeug.routing import Rule
 from app import clock, signing
 from app.accounts.models import User
 from app.accounts.tokens import create as create_token
-from app.campaigns import scenarios, shadowing
+from app.campaigns import performing, rehearsing, scenarios, shadowing
+from app.campaigns.models import Rehearsal
 from app.capture.models import Form, LandingPage, Submission
 from app.demo import filling
 from app.engine.models import Campaign, Enrollment, Version
@@ -56,6 +57,7 @@ MORE = (
     "/campaigns/entry?lead={lead}",
     "/campaigns?state=ended",
     "/campaigns/2/shadow",
+    "/campaigns/1/rehearsals/1/leads/0",
     "/campaigns/1/versions/compare?from=1",
     "/campaigns/1/scenarios?run=1",
     "/campaigns/1?period=30&heat=waits",
@@ -77,6 +79,7 @@ def nordhafen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
             boss = session.scalars(sa.select(User).where(User.role == "administrator")).one()
             create_token(session, boss.id, "Website")
         overshadow(copy)
+        rehearse(copy)
         promise(copy)
         bring(copy, "finished")
         bring(copy, "matching", is_run=False)
@@ -90,6 +93,17 @@ def overshadow(copy: Copy) -> None:
         shadow = shadowing.start(session, first, number=None, user_id=None, at=copy.now - timedelta(days=30))
         shadow.seen_until = 0
     assert shadowing.advance(copy.database, first, copy.now, base_url=copy.url)
+
+
+def rehearse(copy: Copy) -> None:
+    """The draft of the first live campaign has been rehearsed over the last months, week by week."""
+    first = copy.one(sa.select(Campaign.id).where(Campaign.state == "live").order_by(Campaign.id))
+    with copy.database.write() as session:
+        period = (copy.now - timedelta(days=120), copy.now)
+        flow = rehearsing.flow_of(session, first, None)
+        wanted = performing.Wanted(first, flow, *period, every=timedelta(days=7), lens="past")
+        id_ = rehearsing.start(session, wanted, number=None, user_id=None, at=copy.now).id
+    assert rehearsing.run(copy.database, id_, base_url=copy.url) == rehearsing.DONE
 
 
 def promise(copy: Copy) -> None:
@@ -151,6 +165,7 @@ def holes(copy: Copy) -> dict[str, Any]:
         "mail_id": one(mail),
         "campaigns.steering_form/lead_id": one(inside),
         "number": 1,
+        "rehearsal_id": one(sa.select(Rehearsal.id)),
         "handoff_id": one(sa.select(Handoff.id).order_by(Handoff.id.desc())),
         "user_id": one(sa.select(User.id).order_by(User.id.desc())),
         "step": one(sa.select(Version.flow).where(Version.id == campaign.version_id))["start"],

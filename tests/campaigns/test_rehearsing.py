@@ -14,10 +14,10 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.campaigns import copying, drafting, rehearsing
+from app.campaigns import copying, drafting, performing, rehearsing
 from app.campaigns.hurrying import Nobody
 from app.campaigns.models import Rehearsal, RehearsedPassage
-from app.campaigns.rehearsing import CannotRehearse, Wanted
+from app.campaigns.performing import CannotRehearse, Wanted
 from app.db import EPOCH, Base, Database
 from app.engine import ticking
 from app.engine.models import Campaign, Decision, Enrollment
@@ -137,8 +137,8 @@ def wanted(campaign_id: int, flow: dict[str, Any] | None = None, **more: Any) ->
 
 def rehearse(database: Database, asked: Wanted) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     with database.read() as session:
-        prepared = rehearsing.prepare(session, asked)
-    return rehearsing.perform(database, prepared, base_url=BASE)
+        prepared = performing.prepare(session, asked)
+    return performing.perform(database, prepared, base_url=BASE)
 
 
 def decided(database: Database, campaign_id: int) -> dict[int, list[tuple[str, str, datetime]]]:
@@ -192,7 +192,10 @@ def entered(database: Database, flow: dict[str, Any], leads: int = 3) -> tuple[i
 
 
 def test_who_does_not_react_takes_the_other_way(sqlite_database: Database) -> None:
-    campaign_id, _ = record(sqlite_database, until=NOW + 3 * DAY)
+    campaign_id, ids = entered(sqlite_database, nurture())
+    go_on(sqlite_database, NOW + EVERY)
+    with sqlite_database.write() as session:
+        clicked(session, ids[0], NOW + DAY)
     asked = wanted(campaign_id, ends_at=NOW + 5 * DAY, lens="nobody", every=DAY)
     told, passages = rehearse(sqlite_database, asked)
     assert "happened" not in {port for way in ways(passages).values() for _, port, _ in way}

@@ -11,11 +11,12 @@ import click
 from sqlalchemy.orm import Session
 
 from app import cli, clock, web
-from app.campaigns import checking, drafting, queries, rehearsing, text
+from app.campaigns import checking, drafting, performing, queries, rehearsing, text
 from app.campaigns.cli import file_read, found
 from app.campaigns.lenses import LENSES
 from app.campaigns.models import Rehearsal
-from app.campaigns.rehearsing import DONE, FAILED, CannotRehearse, Wanted
+from app.campaigns.performing import CannotRehearse, Wanted
+from app.campaigns.rehearsing import DONE, FAILED
 from app.outbox import NOT_SENT_REASONS
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -100,13 +101,13 @@ def _of_file(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str
                 raise CannotRehearse(f"{path} cannot be rehearsed before this is mended: {errors[0].sentence}")
             wanted = Wanted(campaign.id, flow, **given)
             rehearsing.check(wanted, now)
-            prepared = rehearsing.prepare(session, wanted)
+            prepared = performing.prepare(session, wanted)
             titles = _titles(session, flow)
         except (text.BadText, drafting.BadDraft) as error:
             raise CannotRehearse(f"{path}: {error}") from None
         finally:
             session.rollback()
-    told, passages = rehearsing.perform(cli.database(), prepared, base_url=web.settings().base_url)
+    told, passages = performing.perform(cli.database(), prepared, base_url=web.settings().base_url)
     return {**told, "passages": passages}, titles
 
 

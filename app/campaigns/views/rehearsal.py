@@ -17,7 +17,7 @@ from app.accounts.guards import current_user
 from app.campaigns import catching, drawing, likening, palette, queries, rehearsing, retracing
 from app.campaigns.lenses import LENSES
 from app.campaigns.models import Rehearsal, RehearsedPassage
-from app.campaigns.rehearsing import CannotRehearse, Wanted
+from app.campaigns.performing import CannotRehearse, Wanted
 from app.campaigns.views.room import blueprint, found
 from app.db import Database
 from app.leads.models import Lead
