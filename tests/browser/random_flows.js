@@ -1,7 +1,9 @@
-// 900 random flows laid out by the designer's own modules: no card on another, no path through a card, arms in declared order.
+// Random flows laid out by the designer's own modules: no card on another, no path through a card, arms in declared order; also
+// with branches folded away, which hides each step once and loses none.
 // Answers { flows, faults: [words] }; `faults` names the flow by its seed, so that it can be drawn again.
 async ({ count, seed }) => {
   const { CARD, layout } = await import("/static/designer/layout.js");
+  const { branchOf, canFold, folded } = await import("/static/designer/folding.js");
   let state = seed;
   const random = (n) => (state = (state * 1103515245 + 12345) & 0x7fffffff) % n;
 
@@ -60,11 +62,23 @@ async ({ count, seed }) => {
     return all.filter(through).map(([name]) => name);
   }
 
+  /** Fold up to three branches anywhere, one perhaps inside another. */
+  function foldedFaults(flow) {
+    const paths = flow.steps.flatMap((step) => Object.keys(step.next).map((port) => `${step.id}:${port}`)).filter((edge) => canFold(flow, branchOf(flow, edge)));
+    if (!paths.length) return [];
+    const { flow: rest, folds } = folded(flow, new Set([0, 1, 2].map(() => paths[random(paths.length)])));
+    const ids = [...rest.steps.map((step) => step.id).filter((id) => !folds.has(id)), ...[...folds.values()].flatMap((fold) => fold.steps)];
+    const found = faultsOf(rest);
+    if (ids.sort().join() !== flow.steps.map((step) => step.id).sort().join()) found.push("folding lost a step or hid one twice");
+    return found.map((words) => `folded: ${words}`);
+  }
+
   const shapes = [{ joins: 0, near: true, loops: 0 }, { joins: 20, near: true, loops: 10 }, { joins: 20, near: false, loops: 5 }];
   const faults = [];
   for (let n = 0; n < count; n += 1) {
     const began = state;
-    const found = faultsOf(grow(5 + random(25), shapes[n % shapes.length]));
+    const flow = grow(5 + random(25), shapes[n % shapes.length]);
+    const found = [...faultsOf(flow), ...(n % 4 ? [] : foldedFaults(flow))];
     if (found.length) faults.push(`flow ${n} of shape ${n % shapes.length} (seed ${began}): ${found.slice(0, 3).join("; ")}`);
   }
   return { flows: count, faults };
