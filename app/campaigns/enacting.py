@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,14 +52,17 @@ class OnTheDay(Reaction):
 
 @dataclass(slots=True)
 class Played(Hurry):
-    """A run that ends when nothing more is asked about."""
+    """A run that ends when nothing more is asked about, and has more patience than one somebody waits for."""
 
     until: datetime | None = None  # None: to the end
+    stop: float = field(default_factory=lambda: time.monotonic() + MOST_SECONDS)
 
     def _limit(self, now: datetime, stop: float) -> str:
         if self.until is not None and now > self.until:
             return "Nothing later is asked about."
-        return Hurry._limit(self, now, stop)
+        if time.monotonic() > self.stop:
+            return f"Stopped after {MOST_SECONDS:.0f} seconds of work; it would go on."
+        return Hurry._limit(self, now, math.inf)
 
 
 class CannotEnact(ValueError):

@@ -22,14 +22,21 @@ from app.web.filters import local
 
 @blueprint.get("/campaigns/<int:campaign_id>/scenarios", endpoint="scenarios")
 def index(campaign_id: int) -> str:
-    """What is written; with `run` in the address what came of it, with `example` something to begin with."""
+    """What is written; with `run` in the address it asks for what came of it, with `example` there is something to begin with."""
     campaign = found(campaign_id)
     kept = scenarios.of(session(), campaign_id)
-    outcomes, problem = _run(campaign_id, kept) if "run" in request.args else ([], "")
     typed = scenarios.write(kept)
     if not kept and "example" in request.args:
         typed = scenarios.write([scenarios.example(session(), drafting.get(session(), campaign_id).flow)])
-    return _page(campaign, typed, outcomes=outcomes, problem=problem)
+    return _page(campaign, typed, is_running=bool(kept) and "run" in request.args)
+
+
+@blueprint.get("/campaigns/<int:campaign_id>/scenarios/results")
+def scenario_results(campaign_id: int) -> str:
+    """Play them all, and say which hold."""
+    campaign = found(campaign_id)
+    outcomes, problem = _run(campaign_id, scenarios.of(session(), campaign_id))
+    return render_template("campaigns/_scenario_results.html", campaign=campaign, outcomes=outcomes, problem=problem)
 
 
 def _page(campaign: Campaign, typed: str, **more: Any) -> str:
@@ -45,7 +52,7 @@ def _page(campaign: Campaign, typed: str, **more: Any) -> str:
         expected=expecting.KINDS,
         times=moments.HOW,
         may_edit=current_user.role in EDITORS,
-        **{"outcomes": [], "problem": "", "error": "", "line": None, "theirs": "", **more},
+        **{"is_running": False, "error": "", "line": None, "theirs": "", **more},
     )
 
 
