@@ -14,7 +14,8 @@ BESIDE = sa.MetaData()
 
 
 def _later(name: str) -> sa.Table:
-    columns = [sa.Column(column.name, column.type) for column in table(name).columns]
+    sought = ("lead_id", "identity_id", "address_hash")
+    columns = [sa.Column(column.name, column.type, index=column.name in sought) for column in table(name).columns]
     return sa.Table(f"later_{name}", BESIDE, *columns, sa.Column("due", Instant, nullable=False, index=True))
 
 
@@ -33,7 +34,9 @@ def _number(name: str, *, index: bool = False) -> sa.Column[int]:
 
 
 # whose identity belongs to whom once the lead exists
-owners = _made("later_owners", _number("identity_id"), _number("lead_id"), sa.Column("due", Instant, index=True))
+owners = _made(
+    "later_owners", _number("identity_id", index=True), _number("lead_id"), sa.Column("due", Instant, index=True)
+)
 consents = _made(
     "past_consents",
     _number("lead_id", index=True), _number("topic_id"), sa.Column("state", sa.Text), sa.Column("at", Instant),
