@@ -70,6 +70,7 @@ def _card(kind: str, type_: StepType | TriggerType) -> dict[str, Any]:
         "help": type_.help,
         "settings": first_settings(type_.settings),
         "hint": _hint(type_.settings),
+        "title": _title(type_, first_settings(type_.settings), {}),
     }
 
 

@@ -33,10 +33,27 @@ export class Adding {
       const item = event.target.closest("[data-kind]");
       if (item) this.addBehindChosen(item.dataset.kind);
     });
+    root.addEventListener("keydown", (event) => this.walkPalette(event, [...root.querySelectorAll("[data-kind]")]));
+    this.rest(root.querySelector("[data-kind]"));
+  }
+
+  /** The palette is one stop of Tab, within it arrows walk: the canvas is near for who has no mouse. */
+  walkPalette(event, items) {
+    const at = items.indexOf(event.target);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
+    if (to === undefined || at < 0) return;
+    event.preventDefault();
+    this.rest(items[Math.max(0, Math.min(to, items.length - 1))])?.focus();
+  }
+
+  rest(item) {
+    this.resting?.setAttribute("tabindex", "-1");
+    item?.setAttribute("tabindex", "0");
+    return (this.resting = item);
   }
 
   paletteItem(type) {
-    return el("button", { type: "button", class: `palette-item tone-${type.tone}`, dataset: { kind: type.kind }, title: type.help }, tile(type.icon, type.tone), el("span", {}, type.label));
+    return el("button", { type: "button", class: `palette-item tone-${type.tone}`, tabindex: "-1", dataset: { kind: type.kind }, title: type.help }, tile(type.icon, type.tone), el("span", {}, type.label));
   }
 
   /** A click in the palette adds behind the chosen step; without one, at the end of the first path. */

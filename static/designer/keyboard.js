@@ -48,11 +48,19 @@ export class Keyboard {
     const card = event.target.closest?.(CARDS);
     const anywhere = { F: look.fullScreen, C: () => canvas.folding.openAll(), f: look.fit, 0: look.home, i: look.in, o: look.out, "/": () => picker.jump(), "?": help, Escape: () => this.escape(card) };
     if (event.key in anywhere) return anywhere[event.key];
-    if (!card && ARROWS.includes(event.key) && (event.target === document.body || event.target.closest?.("#canvas"))) return () => canvas.focus(designer.chosenSteps[0] ?? designer.flow.triggers[0]?.id ?? designer.flow.start);
+    if (!card && ARROWS.includes(event.key) && (event.target === document.body || event.target.closest?.("#canvas"))) return () => this.enter();
     const removal = ["Delete", "Backspace"].includes(event.key);
     if (removal && designer.chosen.length && !(card && !designer.chosen.includes(card.dataset.step))) return () => this.removeAndStay(designer.chosen);
     if (!card) return null;
     return card.dataset.fold ? this.onFold(event, card) : this.onCard(event, card);
+  }
+
+  /** From the page onto the canvas. */
+  enter() {
+    const id = this.designer.chosenSteps[0] ?? this.designer.flow.triggers[0]?.id;
+    const ghost = this.canvas.list.querySelector(".flow-ghost");
+    if (id || !ghost) return this.canvas.focus(id ?? this.designer.flow.start);
+    ghost.focus();
   }
 
   /** The keys that walk, on whatever card. */
