@@ -20,7 +20,9 @@ from app.accounts.models import User
 from app.campaigns import notation, parts, text
 from app.campaigns.text import Text
 from app.engine.models import Campaign
+from app.mail.models import Mail
 from app.preferences import topics
+from app.preferences.models import Topic
 from app.sales.models import Rep
 
 FOLDER = Path(__file__).parent / "gallery"
@@ -97,6 +99,13 @@ def brings(session: Session, chosen: Programme) -> list[Part]:
         there = parts.existing(session, kind, [item["key"] for item in items])
         found += [Part(CALLED[kind], item["key"], item["name"], item["key"] in there) for item in items]
     return found
+
+
+def usual_topic(session: Session, chosen: Programme) -> str:
+    """The topic its mails have here already, which they keep; else its own."""
+    keys = [item["key"] for item in chosen.text.parts["mails"] if item.get("topic")]
+    here = sa.select(Topic.key).join(Mail, Mail.topic_id == Topic.id).where(Mail.key.in_(keys))
+    return session.scalar(here.order_by(Mail.id).limit(1)) or chosen.topic
 
 
 def missing(session: Session, chosen: Programme) -> list[str]:

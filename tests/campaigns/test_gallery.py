@@ -165,6 +165,7 @@ def test_its_mails_may_belong_to_a_topic_of_the_house(sqlite_database: Database)
         asked = session.scalar(sa.select(saved.Segment.rule).where(saved.Segment.key == "new-subscribers"))
         assert asked["all"][0]["topic"] == "news"
         assert scenarios.of(session, made.id)[0]["given"] == {"consent": ["news"]}
+        assert starting.usual_topic(session, starting.programme("welcome")) == "news"
         with pytest.raises(starting.NoProgramme, match="no topic called moon"):
             starting.start(session, "welcome", user_id=None, at=NOW, topic="moon")
 

@@ -64,7 +64,8 @@ def _page(chosen: Programme, *, called: str = "", topic: str = "", error: str | 
 
 def _topics(chosen: Programme, parts: list[Part]) -> list[tuple[str, str]]:
     """What its mails may belong to: a topic of the house, to which leads have agreed, or a new one of its own."""
-    position = sa.select(Topic.key, Topic.name).order_by(Topic.key != chosen.topic, Topic.position, Topic.id)
+    usual = starting.usual_topic(session(), chosen)
+    position = sa.select(Topic.key, Topic.name).order_by(Topic.key != usual, Topic.position, Topic.id)
     ours = [(key, name) for key, name in session().execute(position)]
     own = [(part.key, f"New: {part.name}") for part in parts if part.kind == "topic" and not part.is_there]
     return [*ours, *own]
