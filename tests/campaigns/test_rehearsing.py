@@ -290,12 +290,12 @@ def started(database: Database, asked: Wanted, at: datetime = END) -> int:
         return rehearsing.start(session, asked, number=None, user_id=None, at=at).id
 
 
-def test_what_came_of_it_is_kept_and_goes_with_the_person(sqlite_database: Database) -> None:
+def test_what_came_of_it_is_kept_and_goes_with_the_person(database: Database) -> None:
     flow = short([step("s1", "wait", {"out": "end"}, amount=1, unit="days")])
-    campaign_id, ids = entered(sqlite_database, flow)
-    id_ = started(sqlite_database, wanted(campaign_id, flow, every=DAY, ends_at=NOW + 3 * DAY))
-    assert rehearsing.run(sqlite_database, id_, base_url=BASE) == "done"
-    with sqlite_database.write() as session:
+    campaign_id, ids = entered(database, flow)
+    id_ = started(database, wanted(campaign_id, flow, every=DAY, ends_at=NOW + 3 * DAY))
+    assert rehearsing.run(database, id_, base_url=BASE) == "done"
+    with database.write() as session:
         row = session.get_one(Rehearsal, id_)
         assert (row.state, row.progress, (row.result or {})["entered"]) == ("done", 1000, 3)
         assert session.scalars(sa.select(RehearsedPassage.route)).first() == " s1:out end:end "
