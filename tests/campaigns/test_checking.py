@@ -319,6 +319,10 @@ def test_an_empty_field_belongs_to_neither_half(session: Session) -> None:
     assert checking.problems(session, drawn(*decided({"all": [seats, halves]}))) == []
 
 
+def test_a_handoff_that_nobody_can_receive_yet(session: Session) -> None:
+    assert "Nobody takes leads yet" in said(session, drawn(step("s1", "handoff", {"out": "end"}), END))["s1", True]
+
+
 def test_everybody_in_the_team_is_away(session: Session) -> None:
     furnish(session)
     for rep in session.query(Rep):
