@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
+from sqlalchemy.util import LRUCache
 
 from app.turns import Turns
 
@@ -26,6 +27,7 @@ MICROSECOND = timedelta(microseconds=1)
 # SQLite below these has the WAL-reset corruption bug (https://sqlite.org/wal.html); these carry the fix.
 _FIXED_SQLITE = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 
+COMPILED = 1500  # statements that are kept put together
 BUSY = 10  # seconds a writer of SQLite waits for the others
 
 # A database that is gone without a word is noticed within a minute, not after the system's two hours.
@@ -240,19 +242,15 @@ class Database:
 
     def _engine(self, *, read_only: bool) -> sa.Engine:
         if not self.is_sqlite:
-            engine = sa.create_engine(
-                self.url,
-                pool_pre_ping=True,
-                pool_size=10,
-                max_overflow=10,
-                execution_options={"preserve_rowcount": True},  # else psycopg forgets it for INSERT … SELECT
-                connect_args=_KEEPALIVE,
+            engine = _alike(
+                sa.create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=10, connect_args=_KEEPALIVE),
+                preserve_rowcount=True,  # else psycopg forgets it for INSERT … SELECT
             )
             return engine.execution_options(postgresql_readonly=True) if read_only else engine
         if self.url.database and self.url.database != ":memory:":
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(
-            self.url, module=sqlite_driver(), pool_size=10, max_overflow=20, pool_use_lifo=True
+        engine = _alike(
+            sa.create_engine(self.url, module=sqlite_driver(), pool_size=10, max_overflow=20, pool_use_lifo=True)
         )  # the one last used has the warmest cache
         if not read_only:
             _take_turns(engine)  # before it says BEGIN
@@ -274,6 +272,29 @@ class Database:
     def dispose(self) -> None:
         self.writer.dispose()
         self.reader.dispose()
+
+
+_known: dict[sa.URL, tuple[sa.Dialect, LRUCache[Any, Any]]] = {}
+
+
+def _alike(made: sa.Engine, **options: Any) -> sa.Engine:
+    """The same engine with what another to the same server, or to any SQLite file, has found out and compiled before.
+
+    A try, a scenario and a rehearsal run on a database of their own, and putting their statements together took longer than
+    running them on a few leads.
+    """
+    server = made.url.set(database=None) if made.url.get_backend_name() != "sqlite" else sa.make_url("sqlite://")
+    if server in _known:
+        dialect, compiled = _known[server]
+        return sa.Engine(made.pool, dialect, made.url, execution_options={"compiled_cache": compiled, **options})
+    compiled = LRUCache(COMPILED)
+    made.update_execution_options(compiled_cache=compiled, **options)
+
+    @event.listens_for(made, "connect")
+    def connected(_connection: Any, _record: Any) -> None:  # by now the dialect knows what it speaks to
+        _known.setdefault(server, (made.dialect, compiled))
+
+    return made
 
 
 def _prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
