@@ -43,7 +43,8 @@ def run(session: Session, *, now: datetime) -> int:
 def _run_version(session: Session, version: Published, now: datetime) -> int:
     """One pass down the flow, step by step in flow order, so that joining paths meet and a step runs once a pass."""
     standing = sa.select(rows.c.step).where(_moving, rows.c.version_id == version.id).distinct()
-    rank = {step_id: place for place, step_id in enumerate([*version.flow.order, *version.flow.steps])}
+    in_order = dict.fromkeys([*version.flow.order, *version.flow.steps])
+    rank = {step_id: place for place, step_id in enumerate(in_order)}
     here, zones, count = set(session.scalars(standing)), Zones(), 0
     while here:
         zones.are_all = len(here) == 1
