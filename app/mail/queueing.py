@@ -145,7 +145,8 @@ def _had(mail: Mail, source: sa.FromClause, again: str) -> sa.ColumnElement[bool
     )
     anothers = sa.true() if again == "never" else sa.or_(of_the_other, with_the_other)
     counts = sa.or_(had.c.enrollment_id == source.c.enrollment_id, anothers)
-    mine = sa.and_(had.c.lead_id == source.c.lead_id, had.c.campaign_id == source.c.campaign_id)
+    # "+ 0", so that no plan goes by the campaign's index: before statistics it looks as good as the lead's
+    mine = sa.and_(had.c.lead_id == source.c.lead_id, had.c.campaign_id + 0 == source.c.campaign_id)
     same_visit = sa.and_(had.c.enrollment_id == source.c.enrollment_id, had.c.visit == source.c.visit)
     return sa.exists(
         sa.select(1)

@@ -49,3 +49,26 @@ def test_no_statement_of_a_tick_scans_a_table_that_grows(sqlite_database: Databa
 def _scans(line: str) -> bool:
     words = line.split()
     return words[0] == "SCAN" and words[1] in LARGE and "INDEX ix_events_new" not in line
+
+
+def test_no_plan_can_look_for_a_mail_had_by_its_campaign(database: Database) -> None:
+    """Before statistics that index looks as good as the lead's, and each lead would read all mails of the campaign."""
+    once = {"kind": "send_email", "settings": {"mail": "welcome", "again": "passage"}}
+    with database.write() as session:
+        factories.topic(session)
+        factories.mail(session)
+        ids = factories.leads(session, 20, topic="news")
+        factories.request(session, factories.campaign(session, factories.flow(once)), ids)
+        session.execute(sa.text("DROP INDEX ix_messages_lead_id_created_at"))  # not even where nothing better is there
+    plans: list[str] = []
+
+    @sa.event.listens_for(database.writer, "before_cursor_execute")
+    def explain(connection: Any, _cursor: Any, sql: str, given: Any, *_: Any) -> None:
+        if "INSERT INTO messages" in sql and not sql.startswith("EXPLAIN"):
+            how = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+            plans.append(str(connection.exec_driver_sql(f"{how} {sql}", given).all()))
+
+    tick(database, NOW)
+    assert len(plans) == 1
+    assert "messages_1" in plans[0]
+    assert "ix_messages_campaign_id_step" not in plans[0]
