@@ -1,7 +1,9 @@
 // Choosing by mouse and finger: a click on a card, Shift or Control for several, Shift and drag for a frame around many.
 import { el } from "./dom.js";
+import { edgeOf } from "./graph.js";
 
-export function choosing(canvas, designer, panel) {
+/** `onPath(step, port)` is what a press on the name of a path does; without one it chooses the step the path leaves. */
+export function choosing(canvas, designer, onPath = (step) => designer.choose(step)) {
   canvas.list.addEventListener("click", (event) => {
     const card = event.target.closest("[data-step]");
     if (!card) return;
@@ -11,10 +13,8 @@ export function choosing(canvas, designer, panel) {
   canvas.marks.addEventListener("click", (event) => {
     const pill = event.target.closest(".flow-pill");
     if (!pill) return;
-    const cut = pill.dataset.edge.lastIndexOf(":");
-    const [step, port] = [pill.dataset.edge.slice(0, cut), pill.dataset.edge.slice(cut + 1)];
-    if (designer.figures) panel.openLeads(step, "left", port);
-    else designer.choose(step);
+    const { from, port } = edgeOf(designer.flow, pill.dataset.edge);
+    onPath(from, port);
   });
   canvas.root.addEventListener("pointerdown", (event) => {
     if (event.shiftKey && event.button === 0 && !event.target.closest("button")) frame(event, canvas, designer);

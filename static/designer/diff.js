@@ -1,8 +1,7 @@
 // Draws two flows as one on the designer's own canvas, to be looked at: what came, went and changed is marked there and in the list.
 import { Canvas } from "./canvas.js";
-import { choosing } from "./choosing.js";
-import { Designer } from "./designer.js";
-import { el, icon, spoken, svg, useSprite } from "./dom.js";
+import { draw } from "./drawn.js";
+import { el, icon, spoken, svg } from "./dom.js";
 import { rounded } from "./routes.js";
 
 const SIGNS = { added: "plus", removed: "minus", changed: "pencil" };
@@ -40,17 +39,12 @@ class Drawing extends Canvas {
   }
 }
 
-const root = document.getElementById("diff-canvas");
-const data = JSON.parse(root.dataset.diff);
-useSprite(data.sprite);
-const designer = new Designer(data);
-const canvas = new Drawing(root, designer);
+const { data, designer, canvas } = draw(document.getElementById("diff-canvas"), { Kind: Drawing });
 const entry = (id) => document.getElementById(`change-${id}`);
 
 const first = designer.flow.steps.find((step) => data.marks[step.id]);
 if (first) canvas.reveal(first.id);
 
-choosing(canvas, designer, null);
 designer.addEventListener("choose", () => {
   for (const shown of document.querySelectorAll(".diff-changes .is-shown")) shown.classList.remove("is-shown");
   const item = entry(designer.chosen[0]);
@@ -63,6 +57,3 @@ for (const button of document.querySelectorAll("[data-change]")) {
     canvas.reveal(button.dataset.change);
   });
 }
-const zooms = { "diff-out": () => canvas.view.zoom(1 / 1.2), "diff-in": () => canvas.view.zoom(1.2), "diff-fit": () => canvas.view.fit() };
-for (const [id, run] of Object.entries(zooms)) document.getElementById(id).addEventListener("click", run);
-root.dataset.ready = "";

@@ -43,7 +43,7 @@ new Keyboard({ designer, canvas, adding, picker, openPanel, help, look });
 looping({ designer, canvas, menu });
 touring({ designer, url: data.urls.tour });
 new Mails({ designer, panel: byId("panel"), url: data.urls.mails, draft: data.urls.draft });
-choosing(canvas, designer, panel);
+choosing(canvas, designer, (step, port) => (designer.figures ? panel.openLeads(step, "left", port) : designer.choose(step)));
 minimap(byId("minimap"), canvas, designer);
 problemList(byId("problems"), byId("problems-button"), { designer, canvas });
 publishing({ designer, saving, data });

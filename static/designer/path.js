@@ -38,7 +38,7 @@ class Path extends Canvas {
   }
 }
 
-const { data, designer, canvas } = draw(document.getElementById("path"), Path);
+const { data, designer, canvas } = draw(document.getElementById("path"), { Kind: Path });
 const stops = [...document.querySelectorAll("[data-stop]")];
 const last = data.passed.here || stops.at(-1)?.dataset.stop;
 if (last) canvas.reveal(last);

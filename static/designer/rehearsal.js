@@ -1,8 +1,7 @@
 // A rehearsal on the flow: so many leads came to each step, and took each path, until the day that the slider stands at.
 import { draw } from "./drawn.js";
 
-const root = document.getElementById("rehearsal");
-const { data, designer, canvas } = draw(root);
+const { data, designer } = draw(document.getElementById("rehearsal"), { onPath: open });
 const [slider, shown, live] = ["rehearsal-day", "rehearsal-shown", "rehearsal-said"].map((id) => document.getElementById(id));
 const { counts } = data;
 
@@ -47,10 +46,4 @@ function open(step, port = "") {
 designer.addEventListener("choose", () => {
   const [id] = designer.chosen;
   if (id && !designer.isTrigger(id)) open(id);
-});
-canvas.marks.addEventListener("click", (event) => {
-  const pill = event.target.closest(".flow-pill");
-  if (!pill?.dataset.edge) return;
-  const cut = pill.dataset.edge.lastIndexOf(":");
-  open(pill.dataset.edge.slice(0, cut), pill.dataset.edge.slice(cut + 1));
 });
