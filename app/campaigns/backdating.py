@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.campaigns import restoring
 from app.campaigns.scratch import OURS
-from app.campaigns.sidelines import answers, consents, doings, firsts, later, owners, recorded
+from app.campaigns.sidelines import answers, consents, doings, later, owner, owners, recorded
 from app.db import table
 from app.engine.models import Enrollment
-from app.engine.rewinding import GRADES, SCORES
 from app.leads.models import Lead
 from app.outbox import Message
 from app.sales.models import Handoff
@@ -42,16 +42,13 @@ MAKES = {
 ASKED = ("campaign_requested", "campaign_exit_requested")
 ANSWERS = ("email_opened", "email_clicked", "email_replied", "email_bounced", "email_complained", "consent_withdrawn")
 SENT = ("sent", "in_doubt")
-NOT_TAKEN_BACK = ("email", "company_name")  # what hangs on them is not in the log
 
 
 def take_back(session: Session, campaign_id: int, begin: datetime, end: datetime, keys: set[str]) -> None:
     """Make the copy what it was at `begin`; `keys` are the segments that the flow could have to do with."""
     _rivals(session, campaign_id, begin)
     _bear(session, begin)
-    _note_firsts(session)
-    _values(session)
-    _tags(session)
+    restoring.restore(session)
     _consent(session, begin, end)
     _refused(session, begin)
     _passages(session, begin)
@@ -60,17 +57,6 @@ def take_back(session: Session, campaign_id: int, begin: datetime, end: datetime
     _seen(session, begin)
     _points(session, begin)
     _segments(session, keys, begin)
-
-
-def _run(session: Session, statement: Any) -> int:
-    result = session.execute(statement.execution_options(synchronize_session=False))
-    return int(getattr(result, "rowcount", 0) or 0)
-
-
-def _owner() -> sa.ColumnElement[int]:
-    """Whose an event is, or will be."""
-    born = sa.select(owners.c.lead_id).where(owners.c.identity_id == TRACES.c.id).correlate(TRACES).scalar_subquery()
-    return sa.func.coalesce(TRACES.c.lead_id, born)
 
 
 def _rivals(session: Session, campaign_id: int, begin: datetime) -> None:
@@ -83,7 +69,7 @@ def _rivals(session: Session, campaign_id: int, begin: datetime) -> None:
     )
     sent = sa.select(m.id, m.lead_id, m.mail_id, place, m.finished_at).where(m.state.in_(SENT), m.mail_id.is_not(None))
     names = ["message_id", "lead_id", "mail_id", "place", "sent_at"]
-    _run(session, sa.insert(recorded).from_select(names, sent))
+    session.execute(sa.insert(recorded).from_select(names, sent))
     for each in (EVENTS, AHEAD):
         what = sa.select(each.c.message_id, each.c.kind, each.c.subject, each.c.props, each.c.agent)
         delay = sa.type_coerce(each.c.at, sa.BigInteger) - sa.type_coerce(recorded.c.sent_at, sa.BigInteger)
@@ -92,19 +78,17 @@ def _rivals(session: Session, campaign_id: int, begin: datetime) -> None:
             .join(recorded, recorded.c.message_id == each.c.message_id)
             .where(each.c.kind.in_(ANSWERS))
         )
-        _run(
-            session, sa.insert(answers).from_select(["message_id", "kind", "subject", "props", "agent", "delay"], found)
+        session.execute(
+            sa.insert(answers).from_select(["message_id", "kind", "subject", "props", "agent", "delay"], found)
         )
     theirs = sa.select(MESSAGES.c.id).where(is_rival)
-    answered = sa.select(_owner(), AHEAD.c.at, AHEAD.c.kind).join_from(
-        AHEAD, TRACES, TRACES.c.id == AHEAD.c.identity_id
-    )
+    answered = sa.select(owner(), AHEAD.c.at, AHEAD.c.kind).join_from(AHEAD, TRACES, TRACES.c.id == AHEAD.c.identity_id)
     answered = answered.where(AHEAD.c.message_id.in_(theirs), AHEAD.c.kind.in_(ANSWERS))
-    _run(session, sa.insert(doings).from_select(["lead_id", "at", "kind"], answered))
-    _run(session, sa.delete(AHEAD).where(AHEAD.c.message_id.in_(theirs)))
-    _run(session, sa.delete(MESSAGES).where(is_rival))
-    _run(session, sa.delete(HANDOFFS).where(HANDOFFS.c.enrollment_id.in_(rival)))
-    _run(session, sa.delete(PASSAGES).where(PASSAGES.c.id.in_(rival)))
+    session.execute(sa.insert(doings).from_select(["lead_id", "at", "kind"], answered))
+    session.execute(sa.delete(AHEAD).where(AHEAD.c.message_id.in_(theirs)))
+    session.execute(sa.delete(MESSAGES).where(is_rival))
+    session.execute(sa.delete(HANDOFFS).where(HANDOFFS.c.enrollment_id.in_(rival)))
+    session.execute(sa.delete(PASSAGES).where(PASSAGES.c.id.in_(rival)))
 
 
 def _bear(session: Session, begin: datetime) -> None:
@@ -118,83 +102,12 @@ def _bear(session: Session, begin: datetime) -> None:
     )
     unborn = sa.and_(LEADS.c.created_at > begin, ~before.correlate(LEADS).exists())
     new = later("leads")
-    _run(session, sa.insert(new).from_select([*LEADS.c.keys(), "due"], sa.select(*LEADS.c, due).where(unborn)))
+    session.execute(sa.insert(new).from_select([*LEADS.c.keys(), "due"], sa.select(*LEADS.c, due).where(unborn)))
     ids = sa.select(new.c.id)
     born = sa.select(TRACES.c.id, TRACES.c.lead_id, new.c.due).join(new, new.c.id == TRACES.c.lead_id)
-    _run(session, sa.insert(owners).from_select(["identity_id", "lead_id", "due"], born))
-    _run(session, sa.update(TRACES).where(TRACES.c.lead_id.in_(ids)).values(lead_id=None))
-    _run(session, sa.delete(LEADS).where(LEADS.c.id.in_(ids)))
-
-
-TAGGED = ("tag_added", "tag_removed")
-
-
-def _note_firsts(session: Session) -> None:
-    owner = _owner()
-    what = sa.case((AHEAD.c.kind.in_(TAGGED), "tag"), else_=AHEAD.c.kind)
-    subject = sa.case((AHEAD.c.kind == "stage_changed", ""), else_=AHEAD.c.subject)
-    place = sa.func.row_number().over(partition_by=(owner, what, subject), order_by=(AHEAD.c.at, AHEAD.c.id))
-    before, raw = sa.func.json_extract(AHEAD.c.props, "$.from"), AHEAD.c.props.op("->")("$.from")
-    columns = (owner, what, subject, AHEAD.c.kind, before, raw, place)
-    named = [column.label(name) for name, column in zip((*firsts.c.keys(), "place"), columns, strict=True)]
-    joined = AHEAD.join(TRACES, TRACES.c.id == AHEAD.c.identity_id)
-    kinds = (*TAGGED, "field_changed", "stage_changed", "score_changed", "grade_changed")
-    every = sa.select(*named).select_from(joined).where(AHEAD.c.kind.in_(kinds)).subquery("every")
-    names = [column.name for column in firsts.columns]
-    chosen = sa.select(*(every.c[name] for name in names)).where(every.c.place == 1)
-    _run(session, sa.insert(firsts).from_select(names, chosen))
-
-
-def _values(session: Session) -> None:
-    """Fields, stage, points and grades as they were: each change in the log says from what."""
-    for subject, column in SCORES.items():
-        _restore(session, "score_changed", subject, column)
-    for subject, column in GRADES.items():
-        _restore(session, "grade_changed", subject, column)
-    _restore(session, "stage_changed", "", "stage")
-    changed = sa.select(firsts.c.subject).where(firsts.c.what == "field_changed").distinct()
-    for name in session.scalars(changed).all():
-        if name in LEADS.c and name not in NOT_TAKEN_BACK:
-            _restore(session, "field_changed", name, name)
-        elif name not in LEADS.c:
-            _restore_custom(session, name)
-
-
-def _restore(session: Session, what: str, subject: str, column: str) -> None:
-    of_it = sa.and_(firsts.c.what == what, firsts.c.subject == subject)
-    for people in (LEADS, later("leads")):
-        before = sa.select(firsts.c.before).where(of_it, firsts.c.lead_id == people.c.id).correlate(people)
-        value: Any = before.scalar_subquery()
-        if not LEADS.c[column].nullable:
-            value = sa.func.coalesce(value, "" if column != "stage" else people.c.stage)
-        chosen = people.c.id.in_(sa.select(firsts.c.lead_id).where(of_it))
-        _run(session, sa.update(people).where(chosen).values({column: sa.type_coerce(value, people.c[column].type)}))
-
-
-def _restore_custom(session: Session, name: str) -> None:
-    of_it, path = sa.and_(firsts.c.what == "field_changed", firsts.c.subject == name), f'$."{name}"'
-    for people in (LEADS, later("leads")):
-        before = sa.select(firsts.c.json).where(of_it, firsts.c.lead_id == people.c.id).correlate(people)
-        value: Any = sa.func.coalesce(before.scalar_subquery(), "null")
-        kept = sa.case(
-            (value == "null", sa.func.json_remove(people.c.fields, path)),
-            else_=sa.func.json_set(people.c.fields, path, sa.func.json(value)),
-        )
-        chosen = people.c.id.in_(sa.select(firsts.c.lead_id).where(of_it))
-        _run(session, sa.update(people).where(chosen).values(fields=sa.type_coerce(kept, people.c.fields.type)))
-
-
-def _tags(session: Session) -> None:
-    """A tag that is given first within the period was not there before; one that is taken away was."""
-    tags, has = table("tags"), table("lead_tags")
-    of_it = sa.and_(firsts.c.what == "tag", firsts.c.subject == tags.c.key)
-    changed = (
-        sa.select(firsts.c.lead_id, tags.c.id.label("tag_id"), firsts.c.kind).join(tags, of_it).subquery("changed")
-    )
-    pair = sa.tuple_(has.c.lead_id, has.c.tag_id)
-    _run(session, sa.delete(has).where(pair.in_(sa.select(changed.c.lead_id, changed.c.tag_id))))
-    had = sa.select(changed.c.lead_id, changed.c.tag_id, sa.literal(0)).where(changed.c.kind == "tag_removed")
-    _run(session, sa.insert(has).from_select(["lead_id", "tag_id", "at"], had))
+    session.execute(sa.insert(owners).from_select(["identity_id", "lead_id", "due"], born))
+    session.execute(sa.update(TRACES).where(TRACES.c.lead_id.in_(ids)).values(lead_id=None))
+    session.execute(sa.delete(LEADS).where(LEADS.c.id.in_(ids)))
 
 
 def _consent(session: Session, begin: datetime, end: datetime) -> None:
@@ -210,10 +123,10 @@ def _consent(session: Session, begin: datetime, end: datetime) -> None:
     every = every.join_from(consents, topics, about)
     names = ["lead_id", "topic_id", "state", "at"]
     coming = every.add_columns(consents.c.at.label("due")).where(consents.c.at > begin, ~own)
-    _run(session, sa.insert(new).from_select([*names, "due"], coming))
+    session.execute(sa.insert(new).from_select([*names, "due"], coming))
     known = sa.select(consents.c.lead_id).distinct()
     changed = sa.and_(stands.c.at > begin, stands.c.lead_id.in_(known))
-    _run(session, sa.delete(stands).where(changed))
+    session.execute(sa.delete(stands).where(changed))
     past = every.where(sa.or_(consents.c.at <= begin, consents.c.at > end)).subquery("past")
     # the last before the beginning, else the first after the end
     order = (past.c.at > end, sa.case((past.c.at > end, past.c.at), else_=-sa.type_coerce(past.c.at, sa.BigInteger)))
@@ -223,7 +136,7 @@ def _consent(session: Session, begin: datetime, end: datetime) -> None:
     within = sa.exists().where(new.c.lead_id == ranked.c.lead_id, new.c.topic_id == ranked.c.topic_id, new.c.due <= end)
     is_known = sa.or_(ranked.c.at <= begin, sa.and_(~within, ranked.c.state != "withdrawn"))
     before = sa.select(*(ranked.c[name] for name in names)).where(ranked.c.place == 1, missing, is_known)
-    _run(session, sa.insert(stands).from_select(names, before))
+    session.execute(sa.insert(stands).from_select(names, before))
 
 
 def _refused(session: Session, begin: datetime) -> None:
@@ -245,30 +158,30 @@ def _refused(session: Session, begin: datetime) -> None:
 def _lay_aside(session: Session, rows: sa.Table, at: Any, begin: datetime, own: sa.ColumnElement[bool]) -> None:
     """What came after the beginning waits for its time, and what was the campaign's own doing is dropped."""
     coming = sa.select(*rows.c, at).where(at > begin, ~own)
-    _run(session, sa.insert(later(rows.name)).from_select([*rows.c.keys(), "due"], coming))
-    _run(session, sa.delete(rows).where(at > begin))
+    session.execute(sa.insert(later(rows.name)).from_select([*rows.c.keys(), "due"], coming))
+    session.execute(sa.delete(rows).where(at > begin))
 
 
 def _passages(session: Session, begin: datetime) -> None:
     """Passages through other campaigns, and older ones through this: they stand still, and end when they ended."""
     new, c = later("enrollments"), PASSAGES.c
     open_again: dict[str, Any] = {"state": "active", "finished_at": None, "reason": None}
-    _run(session, sa.update(PASSAGES).values(due_at=None))
+    session.execute(sa.update(PASSAGES).values(due_at=None))
     ended = sa.select(*c, c.finished_at).where(c.finished_at > begin)
-    _run(session, sa.insert(new).from_select([*c.keys(), "due"], ended))
-    _run(session, sa.update(PASSAGES).where(c.finished_at > begin).values(open_again))
+    session.execute(sa.insert(new).from_select([*c.keys(), "due"], ended))
+    session.execute(sa.update(PASSAGES).where(c.finished_at > begin).values(open_again))
     _lay_aside(session, PASSAGES, c.entered_at, begin, sa.false())
 
 
 def _owed(session: Session, begin: datetime) -> None:
     """Mail of other campaigns takes its slot when it left; handoffs are open until they were answered."""
-    _run(session, sa.delete(MESSAGES).where(MESSAGES.c.state.not_in(SENT)))
+    session.execute(sa.delete(MESSAGES).where(MESSAGES.c.state.not_in(SENT)))
     _lay_aside(session, MESSAGES, MESSAGES.c.finished_at, begin, sa.false())
     new, c = later("handoffs"), HANDOFFS.c
     answered = sa.select(*c, c.answered_at).where(c.answered_at > begin)
-    _run(session, sa.insert(new).from_select([*c.keys(), "due"], answered))
+    session.execute(sa.insert(new).from_select([*c.keys(), "due"], answered))
     unanswered: dict[str, Any] = {"state": "open", "answered_at": None, "reply_minutes": None, "come_back_at": None}
-    _run(session, sa.update(HANDOFFS).where(c.answered_at > begin).values(unanswered))
+    session.execute(sa.update(HANDOFFS).where(c.answered_at > begin).values(unanswered))
     _lay_aside(session, HANDOFFS, c.created_at, begin, sa.false())
 
 
@@ -277,14 +190,14 @@ def _forget_own(session: Session, campaign_id: int) -> None:
     reason = sa.func.coalesce(sa.func.json_extract(AHEAD.c.props, "$.reason"), "")
     by_score = sa.or_(reason.like("Meets “%"), reason.like("Score reached %"))
     own = sa.and_(AHEAD.c.campaign_id == campaign_id, AHEAD.c.kind.not_in(ASKED))
-    lead = sa.select(_owner()).where(TRACES.c.id == AHEAD.c.identity_id).correlate(AHEAD).scalar_subquery()
+    lead = sa.select(owner()).where(TRACES.c.id == AHEAD.c.identity_id).correlate(AHEAD).scalar_subquery()
     same = sa.and_(doings.c.at == AHEAD.c.at, doings.c.kind == AHEAD.c.kind)
     at_once = sa.exists().where(doings.c.lead_id == lead, same).correlate(AHEAD)
     forgotten = (
         AHEAD.c.kind.in_(DERIVED), own, at_once, sa.and_(AHEAD.c.kind == "stage_changed", by_score),
     )  # fmt: skip
     for which in forgotten:
-        _run(session, sa.delete(AHEAD).where(which))
+        session.execute(sa.delete(AHEAD).where(which))
 
 
 def _seen(session: Session, begin: datetime) -> None:
@@ -292,8 +205,8 @@ def _seen(session: Session, begin: datetime) -> None:
     by_people = sa.and_(EVENTS.c.kind.in_(BODY_LANGUAGE), EVENTS.c.agent != "machine")
     last = sa.select(sa.func.max(EVENTS.c.at)).join(TRACES, TRACES.c.id == EVENTS.c.identity_id)
     last = last.where(TRACES.c.lead_id == LEADS.c.id, by_people).correlate(LEADS)
-    _run(session, sa.update(LEADS).where(LEADS.c.last_seen_at > begin).values(last_seen_at=last.scalar_subquery()))
-    _run(session, sa.update(later("leads")).values(last_seen_at=None))
+    session.execute(sa.update(LEADS).where(LEADS.c.last_seen_at > begin).values(last_seen_at=last.scalar_subquery()))
+    session.execute(sa.update(later("leads")).values(last_seen_at=None))
 
 
 def _points(session: Session, begin: datetime) -> None:
@@ -305,12 +218,12 @@ def _points(session: Session, begin: datetime) -> None:
     last = session.scalar(sa.select(sa.func.max(EVENTS.c.id))) or 0
     scoring.score_fit(session, sa.select(LEADS.c.id), now=begin)
     grading.regrade(session, sa.select(LEADS.c.id), now=begin)
-    _run(session, sa.delete(EVENTS).where(EVENTS.c.id > max(last, OURS)))  # nobody’s points changed by it
+    session.execute(sa.delete(EVENTS).where(EVENTS.c.id > max(last, OURS)))  # nobody’s points changed by it
 
 
 def _segments(session: Session, keys: set[str], begin: datetime) -> None:
     """The segments that matter, built by their rules as of then; the others are left out, which saves their work."""
     session.execute(sa.delete(SegmentMember))
     session.execute(sa.delete(Segment).where(Segment.key.not_in(keys)))
-    _run(session, sa.update(Segment).values(refreshed_at=None, members_count=0))
+    session.execute(sa.update(Segment).values(refreshed_at=None, members_count=0))
     refreshing.refresh(session, now=begin, touched=None)

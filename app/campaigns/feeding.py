@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.campaigns.backdating import NOT_TAKEN_BACK, TAGGED
 from app.campaigns.following import some
+from app.campaigns.restoring import NOT_TAKEN_BACK, TAGGED
 from app.campaigns.sidelines import FED, later, owners, reactions
 from app.db import Instant, table
 from app.leads.models import Lead

@@ -81,6 +81,13 @@ collisions = _made(
 )  # fmt: skip
 
 
+def owner() -> sa.ColumnElement[int]:
+    """Whose an event is, or will be once the lead exists."""
+    traces = table("identities")
+    born = sa.select(owners.c.lead_id).where(owners.c.identity_id == traces.c.id).correlate(traces).scalar_subquery()
+    return sa.func.coalesce(traces.c.lead_id, born)
+
+
 def create(connection: sa.Connection) -> None:
     """All of them, empty."""
     for name in FED:
