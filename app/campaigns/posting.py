@@ -39,14 +39,10 @@ def post(database: Database, lens: Lens, now: datetime) -> int:
 def _leave(session: Session, lens: Lens, ids: list[int], now: datetime) -> int:
     mine = MESSAGES.c.id.in_(sa.select(rows_of([[each] for each in ids], id=Key).c.id))
     reason = leasing.obstacle("", now)
-    refused = sa.select(MESSAGES.c.id, reason.label("reason")).where(mine).subquery("refused")
-    found = session.execute(sa.select(refused.c.id, refused.c.reason).where(refused.c.reason.is_not(None))).all()
-    for row in found:
-        state = {"state": "not_sent", "reason": row.reason, "finished_at": now, "claimed_by": None, "lease_until": None}
-        session.execute(sa.update(MESSAGES).where(MESSAGES.c.id == row.id).values(state))
-    done: dict[str, Any] = {"state": "sent", "finished_at": now, "claimed_by": None, "lease_until": None}
-    going = sa.and_(mine, MESSAGES.c.state == "claimed")
-    session.execute(sa.update(MESSAGES).where(going).values(done).execution_options(synchronize_session=False))
+    free: dict[str, Any] = {"finished_at": now, "claimed_by": None, "lease_until": None}
+    refused = sa.update(MESSAGES).where(mine, reason.is_not(None)).values(state="not_sent", reason=reason, **free)
+    stayed = session.connection().execute(refused).rowcount
+    session.execute(sa.update(MESSAGES).where(mine, MESSAGES.c.state == "claimed").values(state="sent", **free))
     left = sa.and_(mine, MESSAGES.c.state == "sent", MESSAGES.c.lead_id.is_not(None))
     mails = table("mails")
     source = sa.select(MESSAGES.c.id, MESSAGES.c.lead_id, MESSAGES.c.campaign_id, mails.c.key)
@@ -54,7 +50,7 @@ def _leave(session: Session, lens: Lens, ids: list[int], now: datetime) -> int:
     told: dict[str, Any] = {"campaign_id": sent.c.campaign_id, "message_id": sent.c.id}
     recording.record_for(session, sent, kind="email_sent", subject=sent.c.key, at=now, **told)
     lenses.expect(session, lens, left, now)
-    return len(ids) - len(found)
+    return len(ids) - stayed
 
 
 def notice(session: Session, now: datetime) -> None:
