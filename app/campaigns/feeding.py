@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.campaigns.following import some
 from app.campaigns.restoring import NOT_TAKEN_BACK, TAGGED
+from app.campaigns.scratch import OURS
 from app.campaigns.sidelines import FED, later, owners, reactions
 from app.db import Instant, table
 from app.leads.models import Lead
@@ -130,9 +132,11 @@ def _change(session: Session, now: datetime) -> None:
     _tag(session, now)
 
 
-def _last(found: sa.Select[Any]) -> sa.Subquery:
+def _last(found: sa.Select[Any], *of: str) -> sa.Subquery:
+    """The last of each lead, and of each of these besides."""
     every = found.subquery()
-    place = sa.func.row_number().over(partition_by=every.c.lead_id, order_by=(every.c.at.desc(), every.c.id.desc()))
+    whose = [every.c[name] for name in ("lead_id", *of)]
+    place = sa.func.row_number().over(partition_by=whose, order_by=(every.c.at.desc(), every.c.id.desc()))
     ranked = sa.select(every, place.label("place")).subquery()
     return sa.select(ranked).where(ranked.c.place == 1).subquery("last")
 
@@ -163,41 +167,27 @@ def _set_field(session: Session, name: str, now: datetime) -> None:
 
 def _tag(session: Session, now: datetime) -> None:
     tags, has = table("tags"), table("lead_tags")
-    every = _fed(TAGGED, now).subquery()
-    place = sa.func.row_number().over(
-        partition_by=(every.c.lead_id, every.c.subject), order_by=(every.c.at.desc(), every.c.id.desc())
-    )
-    ranked = sa.select(every, tags.c.id.label("tag_id"), place.label("place"))
-    last = ranked.join(tags, tags.c.key == every.c.subject).subquery("last")
-    given = sa.select(last.c.lead_id, last.c.tag_id, last.c.at).where(last.c.place == 1, last.c.kind == "tag_added")
+    last = _last(_fed(TAGGED, now), "subject")
+    told = sa.select(last.c.lead_id, tags.c.id).join(tags, tags.c.key == last.c.subject)
+    given = told.add_columns(last.c.at).where(last.c.kind == "tag_added")
     insert = sa.insert(has).prefix_with("OR IGNORE")
     _run(session, insert.from_select(["lead_id", "tag_id", "at"], given))
-    taken = sa.select(last.c.lead_id, last.c.tag_id).where(last.c.place == 1, last.c.kind == "tag_removed")
+    taken = told.where(last.c.kind == "tag_removed")
     _run(session, sa.delete(has).where(sa.tuple_(has.c.lead_id, has.c.tag_id).in_(taken)))
 
 
 def react(session: Session, now: datetime) -> None:
     """What the lens lets leads do with the mail of the rehearsal, at its own time."""
     due = reactions.c.due <= now
-    for topic in session.scalars(sa.select(reactions.c.subject).where(due, _leaves()).distinct()).all():
+    topics = session.scalars(sa.select(reactions.c.subject).where(due, _leaves()).distinct()).all()
+    for topic in topics:
         leads = sa.select(reactions.c.lead_id).where(due, _leaves(), reactions.c.subject == topic)
         consenting.withdraw(session, leads, None if topic == "*" else topic, source="Rehearsal", at=now)
-    names = [
-        "at",
-        "recorded_at",
-        "kind",
-        "subject",
-        "identity_id",
-        "agent",
-        "props",
-        "message_id",
-        "campaign_id",
-        "is_new",
-    ]
-    values: list[Any] = [reactions.c.due, reactions.c.due]
-    values += [
-        reactions.c[name] for name in ("kind", "subject", "lead_id", "agent", "props", "message_id", "campaign_id")
-    ]
+    if topics:
+        _because_of_mail(session, topics, now)
+    kept = ("kind", "subject", "agent", "props", "message_id", "campaign_id")
+    names = ["at", "recorded_at", "identity_id", *kept, "is_new"]
+    values = [reactions.c[name] for name in ("due", "due", "lead_id", *kept)]
     told = sa.select(*values, sa.true()).where(due, ~_leaves()).order_by(reactions.c.due)
     if _run(session, sa.insert(EVENTS).from_select(names, told, include_defaults=False)):
         sighted = sa.select(reactions.c.lead_id, reactions.c.due.label("at"))
@@ -205,6 +195,15 @@ def react(session: Session, now: datetime) -> None:
         recording.see_all(session, sighted.where(due, people).subquery())
         _refuse(session, now)
     _run(session, sa.delete(reactions).where(due))
+
+
+def _because_of_mail(session: Session, topics: Sequence[str], now: datetime) -> None:
+    """Say of those who have just left by which mail they did."""
+    same = sa.and_(reactions.c.lead_id == EVENTS.c.identity_id, reactions.c.subject == EVENTS.c.subject)
+    found = sa.select(reactions.c.message_id).where(same, reactions.c.due <= now, _leaves()).limit(1)
+    mail = found.correlate(EVENTS).scalar_subquery()
+    told = sa.and_(EVENTS.c.kind == "consent_withdrawn", EVENTS.c.subject.in_(topics), EVENTS.c.at == now)
+    _run(session, sa.update(EVENTS).where(told, EVENTS.c.id > OURS, mail.is_not(None)).values(message_id=mail))
 
 
 def _leaves() -> sa.ColumnElement[bool]:

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.accounts.models import User
-from app.campaigns.rehearsed import REACTIONS, ours
+from app.campaigns.backdating import ANSWERS
+from app.campaigns.rehearsed import ours
 from app.campaigns.scratch import OURS
 from app.campaigns.sidelines import collisions
 from app.db import micros, table
@@ -73,7 +74,7 @@ def _done(session: Session, ids: sa.Select[Any]) -> dict[Any, list[Any]]:
     query = sa.select(Message.enrollment_id, Event.kind, Event.subject, Event.at).join(
         Event, Event.message_id == Message.id
     )
-    which = sa.and_(Event.id > OURS, Event.kind.in_(REACTIONS), Message.enrollment_id.in_(ids))
+    which = sa.and_(Event.id > OURS, Event.kind.in_(ANSWERS), Message.enrollment_id.in_(ids))
     for passage, kind, subject, at in session.execute(query.where(which).order_by(Event.at, Event.id)):
         found[passage].append([kind, subject, micros(at)])
     name = sa.func.coalesce(sa.func.nullif(User.name, ""), User.email)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.models import User
 from app.campaigns import admitting
+from app.campaigns.backdating import ANSWERS
 from app.campaigns.scratch import OURS
 from app.campaigns.sidelines import collisions
 from app.db import Key, micros, table
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 MOST_ROUNDS = 5  # past one step: whoever comes by oftener goes round and round
 DAY = timedelta(days=1)
 USED_TO = timedelta(days=365)
-REACTIONS = ("email_opened", "email_clicked", "email_replied", "email_bounced", "consent_withdrawn")
 HOURS = (1, 4, 24, 72, 168, 336, 720, 1440, 2880)  # until a handoff: up to so many
 
 Days = list[list[int]]  # [day, how many], where there was something
@@ -289,5 +289,5 @@ def _stays(session: Session, wanted: Wanted) -> list[dict[str, Any]]:
 
 def _reactions(session: Session) -> dict[str, int]:
     """What people did with the mail of the rehearsal."""
-    which = sa.and_(Event.id > OURS, Event.kind.in_(REACTIONS), Event.agent != "machine")
+    which = sa.and_(Event.message_id > OURS, Event.kind.in_(ANSWERS), Event.agent != "machine")
     return dict(_pairs(session, sa.select(Event.kind, sa.func.count()).where(which), Event.kind))

@@ -28,6 +28,7 @@ DID = {
     "email_clicked": "clicked in {}",
     "email_replied": "answered {}",
     "email_bounced": "could not be reached by {}",
+    "email_complained": "complained about {}",
     "consent_withdrawn": "unsubscribed from {}",
     "handoff": "was given to {}",
 }

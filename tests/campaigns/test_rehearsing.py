@@ -14,8 +14,9 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.campaigns import copying, drafting, performing, rehearsing
+from app.campaigns import copying, drafting, performing, posting, rehearsing, sidelines
 from app.campaigns.hurrying import Nobody
+from app.campaigns.lenses import Lens
 from app.campaigns.models import Rehearsal, RehearsedPassage
 from app.campaigns.performing import CannotRehearse, Wanted
 from app.db import EPOCH, Base, Database
@@ -26,7 +27,7 @@ from app.mail import delivering, links
 from app.mail.models import Mail
 from app.outbox import Message
 from app.preferences import consenting
-from app.preferences.models import FrequencyCap, SendingWindow
+from app.preferences.models import FrequencyCap, SendingWindow, Subscription
 from app.tracking import recording
 from tests import factories
 from tests.campaigns.conftest import drawn, furnish, step
@@ -222,6 +223,42 @@ def test_people_react_as_often_as_they_did_and_each_time_alike(sqlite_database: 
     went = [port for way in ways(passages).values() for step_id, port, _ in way if step_id == "s2"]
     assert went.count("happened") == clicks
     assert ways(passages) == ways(same)
+
+
+def test_who_unsubscribed_by_a_mail_does_so_again_and_is_told(sqlite_database: Database) -> None:
+    """Not who is unsubscribed by a step of the flow: that is no reaction."""
+    flow = short([
+        step("s1", "send_email", {"out": "s2"}, mail="welcome"),
+        step("s2", "wait", {"out": "s3"}, amount=3, unit="days"),
+        step("s3", "unsubscribe", {"out": "end"}, topic="news"),
+    ])  # fmt: skip
+    campaign_id, ids = entered(sqlite_database, flow)
+    go_on(sqlite_database, NOW + EVERY)
+    with sqlite_database.write() as session:
+        mail = session.scalars(sa.select(Message).where(Message.lead_id == ids[0])).one()
+        who = sa.select(factories.rows([ids[0]]).c.id)
+        consenting.withdraw(session, who, "news", source="Page", at=NOW + DAY, because_of=mail)
+    told, passages = rehearse(sqlite_database, wanted(campaign_id, flow, ends_at=NOW + 5 * DAY, every=DAY))
+    assert told["reactions"] == {"consent_withdrawn": 1}
+    assert [[kind for kind, *_ in one["told"]["did"]] for one in passages] == [["consent_withdrawn"], [], []]
+
+
+def test_mail_that_may_not_leave_any_more_stays_with_its_reason(sqlite_database: Database) -> None:
+    with sqlite_database.write() as session:
+        made, ids = furnished(session, nurture(), 3)
+        sidelines.create(session.connection())
+        welcome = session.scalars(sa.select(Mail).where(Mail.key == "welcome")).one()
+        owed = {"campaign_id": made.id, "mail_id": welcome.id, "topic_id": welcome.topic_id, "purpose": "marketing"}
+        session.add_all([Message(lead_id=lead, **owed, created_at=NOW, not_before=NOW) for lead in ids])
+        session.flush()
+        session.execute(sa.delete(Subscription).where(Subscription.lead_id == ids[0]))
+        session.execute(sa.update(Subscription).where(Subscription.lead_id == ids[1]).values(state="withdrawn"))
+    assert posting.post(sqlite_database, Lens("nobody", made.key), NOW) == 1
+    with sqlite_database.read() as session:
+        found = session.execute(sa.select(Message.state, Message.reason, Message.claimed_by).order_by(Message.lead_id))
+        assert list(map(tuple, found)) == [
+            ("not_sent", "no_consent", None), ("not_sent", "unsubscribed", None), ("sent", None, None),
+        ]  # fmt: skip
 
 
 def test_mail_of_others_takes_slots_and_is_named(sqlite_database: Database) -> None:
