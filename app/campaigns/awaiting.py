@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.engine import occurring
 from app.engine.graph import FlowSpec, Problem
+from app.segments import ruling
 from app.segments.ruletype import Known
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _doubts(step: Checked, before: list[Checked], just: set[str], known: Known, 
             elif settings.mail in just or (not settings.mail and just):
                 yield _too_soon(settings.mail or next(iter(just)), known)
         case "decide":
-            asked = {key for arm in settings.arms for key in _reactions(arm.rule)}
+            readable = [arm.rule for arm in settings.arms if not ruling.read(arm.rule)[1]]
+            asked = {key for rule in readable for key in _reactions(rule)}
             yield from (_too_soon(key, known) for key in sorted(just) if key in asked or "" in asked)
         case "wait_for_event":
             yield from _of_event(settings, sent, known)

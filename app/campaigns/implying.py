@@ -9,6 +9,7 @@ from math import inf
 from typing import Any
 
 from app.leads.models import STAGES
+from app.segments import choosing, ruling
 from app.segments.ruling import RULES
 
 Rule = Mapping[str, Any]
@@ -16,6 +17,7 @@ Rule = Mapping[str, Any]
 _OPPOSITE = {"has": "has_not", "is": "is_not", "is_known": "is_empty", "is_yes": "is_no"}
 OPPOSITE = _OPPOSITE | {no: yes for yes, no in _OPPOSITE.items()}
 _SAYS = ("did", "has", "member", "op")
+_OF = ("dimension", "field", "about")  # settings that name what is asked about
 _MOST = 12  # conditions of one rule that are compared with each other
 
 
@@ -43,39 +45,58 @@ class Span:
 
 def never(rule: Rule) -> bool:
     """Whether no lead can match: its conditions exclude each other."""
-    if "any" in rule:
-        return bool(rule["any"]) and all(never(member) for member in rule["any"])
-    facts = list(_facts(rule))[:_MOST]
-    return any(excludes(a, b) for a, b in combinations(facts, 2))
+    return _is_readable(rule) and _never(rule)
 
 
 def always(rule: Rule) -> bool:
     """Whether every lead matches: its conditions leave nobody out."""
-    if "all" in rule:
-        return bool(rule["all"]) and all(always(member) for member in rule["all"])
-    if "none" in rule:
-        return bool(rule["none"]) and all(never(member) for member in rule["none"])
-    members = [fact for each in rule.get("any", [])[:_MOST] if (fact := _single(each))]
-    return any(always(member) for member in rule.get("any", [])) or any(
-        _cover(a, b) for a, b in combinations(members, 2)
-    )
+    return _is_readable(rule) and _always(rule)
 
 
 def implies(rule: Rule, other: Rule) -> bool:
     """Whether whoever matches the first matches the second, too, as far as can be seen from the rules alone."""
-    if rule == other:
-        return True
-    if "any" in rule:
-        return bool(rule["any"]) and all(implies(member, other) for member in rule["any"])
-    if "any" in other:
-        return any(implies(rule, member) for member in other["any"])
-    facts, wanted = list(_facts(rule))[:_MOST], list(_facts(other))[:_MOST]
-    return bool(wanted) and all(any(_follows(fact, each) for fact in facts) for each in wanted)
+    return _is_readable(rule, other) and _implies(rule, other)
 
 
 def contradicts(rule: Rule, other: Rule) -> bool:
     """Whether nobody can match both."""
-    return any(excludes(a, b) for a, b in product(list(_facts(rule))[:_MOST], list(_facts(other))[:_MOST]))
+    return _is_readable(rule, other) and any(
+        excludes(a, b) for a, b in product(list(_facts(rule))[:_MOST], list(_facts(other))[:_MOST])
+    )
+
+
+def _is_readable(*rules: Rule) -> bool:
+    """From others nothing follows; what is wrong with them is said as an error."""
+    return not any(ruling.read(rule)[1] for rule in rules)
+
+
+def _never(rule: Rule) -> bool:
+    if "any" in rule:
+        return bool(rule["any"]) and all(_never(member) for member in rule["any"])
+    facts = list(_facts(rule))[:_MOST]
+    return any(excludes(a, b) for a, b in combinations(facts, 2))
+
+
+def _always(rule: Rule) -> bool:
+    if "all" in rule:
+        return bool(rule["all"]) and all(_always(member) for member in rule["all"])
+    if "none" in rule:
+        return bool(rule["none"]) and all(_never(member) for member in rule["none"])
+    members = [fact for each in rule.get("any", [])[:_MOST] if (fact := _alone(each))]
+    return any(_always(member) for member in rule.get("any", [])) or any(
+        _cover(a, b) for a, b in combinations(members, 2)
+    )
+
+
+def _implies(rule: Rule, other: Rule) -> bool:
+    if rule == other:
+        return True
+    if "any" in rule:
+        return bool(rule["any"]) and all(_implies(member, other) for member in rule["any"])
+    if "any" in other:
+        return any(_implies(rule, member) for member in other["any"])
+    facts, wanted = list(_facts(rule))[:_MOST], _exactly(other)
+    return bool(wanted) and all(any(_follows(fact, each) for fact in facts) for each in wanted or ())
 
 
 # --- single conditions
@@ -88,27 +109,38 @@ def _facts(rule: Rule) -> Iterator[Rule]:
     for member in rule.get("all", []):
         yield from _facts(member)
     for member in rule.get("none", []):
-        fact = _single(member)
-        opposite = _turned(fact) if fact else None
-        if opposite:
+        if opposite := _opposite(member):
             yield opposite
     if len(rule.get("any", [])) == 1:
         yield from _facts(rule["any"][0])
 
 
-def _single(rule: Rule) -> Rule | None:
-    found = list(_facts(rule))
-    return found[0] if len(found) == 1 else None
+def _exactly(rule: Rule) -> list[Rule] | None:
+    """The conditions that are the whole rule; None where it asks for more than all of a list."""
+    if "rule" in rule:
+        return [_whole(rule)]
+    if len(rule.get("any", [])) > 1:
+        return None
+    found = [_exactly(member) for name in ("all", "any") for member in rule.get(name, [])]
+    found += [[opposite] if (opposite := _opposite(member)) else None for member in rule.get("none", [])]
+    return None if None in found else [fact for each in found for fact in each or ()]
+
+
+def _alone(rule: Rule) -> Rule | None:
+    """The one condition that is the whole rule."""
+    found = _exactly(rule)
+    return found[0] if found is not None and len(found) == 1 else None
+
+
+def _opposite(rule: Rule) -> Rule | None:
+    alone = _alone(rule)
+    return _turned(alone) if alone else None
 
 
 def _whole(rule: Rule) -> Rule:
     """A condition with everything written out that it leaves to the defaults."""
-    kind = RULES.get(str(rule["rule"]))
-    try:
-        said = kind.Settings.model_validate({k: v for k, v in rule.items() if k != "rule"}) if kind else None
-    except ValueError:
-        said = None
-    return {"rule": rule["rule"], **said.model_dump(mode="json")} if said else rule
+    said = RULES.load()[str(rule["rule"])].Settings.model_validate({k: v for k, v in rule.items() if k != "rule"})
+    return {"rule": rule["rule"], **said.model_dump(mode="json")}
 
 
 def _turned(fact: Rule) -> Rule | None:
@@ -116,14 +148,14 @@ def _turned(fact: Rule) -> Rule | None:
     for name in _SAYS:
         if fact.get(name) in OPPOSITE:
             return {**fact, name: OPPOSITE[fact[name]]}
-    if fact["rule"] == "field":
-        return None  # an empty field is neither at least nor below a number
+    if fact["rule"] in ("field", "company"):
+        return None  # what is empty is neither at least nor below a number
     turned = {"at_least": "below", "below": "at_least", "at_most": "above", "above": "at_most"}.get(str(fact.get("op")))
     return {**fact, "op": turned} if turned else None
 
 
 def _about(fact: Rule) -> tuple[Any, ...]:
-    return (fact["rule"], fact.get("dimension"), fact.get("field"))
+    return (fact["rule"], *(fact.get(name) for name in _OF))
 
 
 def span(fact: Rule) -> Span | None:
@@ -158,7 +190,8 @@ def _values(fact: Rule) -> set[str] | None:
     if fact["rule"] != "field" or fact.get("op") not in {"is", "one_of"}:
         return None
     several = value if isinstance(value, list | tuple) else str(value).split(",") if fact["op"] == "one_of" else [value]
-    return {str(each).strip().casefold() for each in several}
+    stored = choosing.kind_of(fact["field"])
+    return {choosing.code(stored, str(each).strip()).casefold() for each in several}
 
 
 def excludes(a: Rule, b: Rule) -> bool:

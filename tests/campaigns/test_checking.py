@@ -311,6 +311,50 @@ def test_arms_that_part_the_leads_are_fine(session: Session) -> None:
     assert checking.problems(session, drawn(*decided(*good))) == []
 
 
+OR = {"any": [{"rule": "tag", "tag": "hot"}, {"rule": "tag", "tag": "new"}]}
+EMPLOYEES = {"rule": "company", "about": "employees"}
+NOTHING_FOLLOWS = {
+    "an earlier arm that asks for more, too": [{"all": [scored("at_least", 30), OR]}, scored("at_least", 50)],
+    "an earlier arm of very many conditions": [
+        {"all": [scored("at_least", n) for n in range(12)] + [country("is", "CH")]},
+        scored("at_least", 50),
+    ],
+    "none of both together": [{"all": [{"none": [{"all": [scored("at_least", 50), OR]}]}, scored("at_least", 50)]}],
+    "one of these, or not both together": [{"any": [{"all": [{"rule": "tag", "tag": "hot"}, OR]}, {"none": [{"rule": "tag", "tag": "hot"}]}]}],
+    "a company nothing is known of": [{"any": [EMPLOYEES | {"op": "at_least", "value": 50}, EMPLOYEES | {"op": "at_most", "value": 90}]}],
+    "two things about a company": [{"all": [EMPLOYEES | {"op": "at_least", "value": 50}, {"rule": "company", "about": "name", "value": "42"}]}],
+    "a country by its name and by its code": [{"all": [country("is", "CH"), country("is", "Switzerland")]}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", NOTHING_FOLLOWS.values(), ids=NOTHING_FOLLOWS)
+def test_no_warning_where_nothing_follows_from_the_rules(session: Session, rules: list[Any]) -> None:
+    furnish(session)
+
+    assert [p.sentence for p in checking.problems(session, drawn(*decided(*rules))) if p.is_warning] == []
+
+
+UNREADABLE: list[Any] = [
+    {"rule": "score", "op": ["at_least"], "value": 3},
+    {"rule": "score", "op": "at_least", "value": {"points": 3}},
+    {"rule": "tag", "has": {"has": 1}, "tag": "hot"},
+    {"rule": "nothing of the kind", "op": [1]},
+    {"all": "hot"},
+    {"all": [3]},
+    {"any": None},
+]
+
+
+@pytest.mark.parametrize("rule", UNREADABLE, ids=str)
+def test_a_condition_that_cannot_be_read_is_an_error_wherever_it_stands(session: Session, rule: Any) -> None:
+    furnish(session)
+    branch = decided(rule, SCORE, {"all": [rule, rule]}, {"none": [rule]})
+    aimed = drawn(step("s1", "wait", {"out": "g"}), step("g", "goal", rule=rule), audience=rule)
+
+    assert ("s1", False) in said(session, drawn(*branch))
+    assert ("g", False) in said(session, aimed)
+
+
 def test_an_empty_field_belongs_to_neither_half(session: Session) -> None:
     furnish(session)
     seats = {"rule": "field", "field": "country", "op": "is_known"}
