@@ -13,7 +13,10 @@ from sqlalchemy.orm import Session
 
 from app.campaigns import drafting, palette, saying, text
 from app.campaigns.saying import Difference
+from app.engine.catalog import STEPS, TRIGGERS
 from app.engine.models import Campaign, Version
+from app.engine.steptype import StepType
+from app.engine.triggertype import TriggerType
 from app.segments import ruling
 from app.segments.ruletype import Names
 
@@ -154,8 +157,8 @@ def compare(before: Flow, after: Flow, names: Names) -> Comparison:
 
 def label(kind: str, is_trigger: bool) -> str:
     """What people call this kind."""
-    cards = palette.triggers() if is_trigger else palette.steps()
-    return next((str(card["label"]) for card in cards if card["kind"] == kind), kind)
+    type_: StepType | TriggerType | None = TRIGGERS.get(kind) if is_trigger else STEPS.get(kind)
+    return type_.label if type_ else kind
 
 
 def _title(item: Item, names: Names, is_trigger: bool) -> str:
@@ -212,7 +215,9 @@ def history(session: Session, campaign: Campaign) -> dict[int | None, str]:
 def lines(before: Flow, after: Flow) -> list[Row]:
     """The text of both as one, with what is the same left out but for a little about each change."""
     old, new = (text.write(text.Text("", dict(flow))).splitlines() for flow in (before, after))
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    matcher = difflib.SequenceMatcher(
+        None, old, new
+    )  # lines that stand everywhere are not sought: it would take minutes
     rows: list[Row] = []
     reached = 0
     for group in matcher.get_grouped_opcodes(AROUND):

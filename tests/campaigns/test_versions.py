@@ -159,7 +159,7 @@ def test_the_pages_list_and_compare_versions_for_every_role(sign_in: SignIn, cam
         compared = client.get(f"/campaigns/{campaign_id}/versions/compare?from=1&to=2").text
         assert "Changed Wait “4 days" in listed and "The first version, of 5 steps" in listed
         assert ("Restore version 1" in listed) == (role == "marketer")
-        assert "data-diff=" in compared and "Entered in it" in compared
+        assert "data-drawn=" in compared and "Entered in it" in compared
         assert "<code>    wait: {amount: 4, unit: days}</code>" in compared
     assert "The two are the same" in client.get(f"/campaigns/{campaign_id}/versions/compare").text
     missing = client.get(f"/campaigns/{campaign_id}/versions/compare?from=7")
