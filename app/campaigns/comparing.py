@@ -139,9 +139,9 @@ class Comparison:
         for port in dict.fromkeys([*old, *new]):
             was, is_ = old.get(port), new.get(port)
             if was != is_ and {was, is_} <= self._kept:
-                way = _way(after, port, self.names)
+                found = way(after, port, self.names)
                 yield Difference(
-                    f"Path “{way}” leads to" if way else "Goes on at",
+                    f"Path “{found}” leads to" if found else "Goes on at",
                     self.title(self.before, was),
                     self.title(self.after, is_),
                 )
@@ -165,7 +165,8 @@ def _title(item: Item, names: Names, is_trigger: bool) -> str:
     return str(item.get("name") or palette.look(item, names, is_trigger=is_trigger)["title"])
 
 
-def _way(step: Item, port: str, names: Names) -> str:
+def way(step: Item, port: str, names: Names) -> str:
+    """What people call a path; "" for the only one."""
     ports = palette.look(step, names)["ports"] or ()
     return next((str(each["label"]) for each in ports if each["name"] == port), "" if port == "out" else port)
 

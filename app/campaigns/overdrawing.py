@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.campaigns import palette
-from app.campaigns.comparing import Comparison, woven
+from app.campaigns.comparing import Comparison, way, woven
+from app.segments.ruletype import Names
 
 
 @dataclass(slots=True)
@@ -14,7 +14,6 @@ class Drawing:
     """One flow for the canvas; `marks` and `paths` say of ids of steps and of paths ("s1:out"): added, removed, changed."""
 
     flow: dict[str, Any]
-    looks: dict[str, dict[str, Any]]
     marks: dict[str, str] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
 
@@ -29,10 +28,10 @@ def draw(comparison: Comparison) -> Drawing:
     start = before["start"] if is_headed else starts[0] if starts else None
     flow = {**after, "start": start, "triggers": list(triggers.values()), "steps": list(steps.values())}
     marks = {change.id: change.fate for change in comparison.changes}
-    drawing = Drawing(flow, palette.looks(flow, comparison.names), marks)
+    drawing = Drawing(flow, marks)
     old, new = ({step["id"]: step.get("next") or {} for step in each["steps"]} for each in (before, after))
     for step in flow["steps"]:
-        _draw_paths(drawing, step, old.get(step["id"], {}), new.get(step["id"], {}), set(steps))
+        _draw_paths(drawing, step, (old.get(step["id"], {}), new.get(step["id"], {})), set(steps), comparison.names)
     return drawing
 
 
@@ -42,19 +41,19 @@ def _both(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str
 
 
 def _draw_paths(
-    drawing: Drawing, step: dict[str, Any], old: dict[str, str], new: dict[str, str], known: set[str]
+    drawing: Drawing, step: dict[str, Any], paths: tuple[dict[str, str], dict[str, str]], known: set[str], names: Names
 ) -> None:
     """The paths of now, and those of before that lead elsewhere under names of their own."""
+    old, new = paths
     fate = drawing.marks.get(step["id"])
     drawn = {port: to for port, to in (old if fate == "removed" else new).items() if to in known}
     for port, to in drawn.items():
         if fate == "removed" or old.get(port) != to:
             drawing.paths[f"{step['id']}:{port}"] = "removed" if fate == "removed" else "added"
     if fate != "removed":
-        labels = {each["name"]: each["label"] for each in drawing.looks[step["id"]]["ports"] or ()}
         for port, to in old.items():
             if new.get(port) != to and to in known:
-                name = f"{labels.get(port, '' if port == 'out' else port)} before".strip().replace(":", " ")
+                name = f"{way(step, port, names)} before".strip().replace(":", " ")
                 drawn[name] = to
                 drawing.paths[f"{step['id']}:{name}"] = "removed"
     step["next"] = drawn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from flask import Response, render_template, request, url_for
@@ -10,7 +9,7 @@ from flask import Response, render_template, request, url_for
 from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
-from app.campaigns import comparing, drafting, overdrawing, palette, queries, undoing, weighing
+from app.campaigns import comparing, drafting, drawing, overdrawing, palette, queries, undoing, weighing
 from app.campaigns.comparing import Comparison
 from app.campaigns.views.designer import EDITORS
 from app.campaigns.views.room import blueprint, found
@@ -86,17 +85,9 @@ def _results(campaign_id: int, pair: tuple[int | None, int | None]) -> list[weig
 
 def _drawing(campaign_id: int, comparison: Comparison) -> dict[str, Any]:
     """What the scripts need to draw both as one."""
-    drawn = asdict(overdrawing.draw(comparison))
-    return drawn | {
-        "campaign": {"id": f"{campaign_id}-compared"},
-        "may_edit": False,
-        "problems": [],
-        "figures": None,
-        "reserved": 0,
-        "steps": palette.steps(),
-        "triggers": palette.triggers(),
-        "sprite": asset("vendor/icons.svg"),
-    }
+    both = overdrawing.draw(comparison)
+    drawn = drawing.whole(both.flow, comparison.names, f"{campaign_id}-compared")
+    return drawn | {"marks": both.marks, "paths": both.paths, "sprite": asset("vendor/icons.svg")}
 
 
 @blueprint.post("/campaigns/<int:campaign_id>/versions/<int:number>/draft")
