@@ -11,13 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.campaigns import catching, checking, copying, drafting
+from app.campaigns import catching, choosing, copying
 from app.campaigns.lenses import LENSES
 from app.campaigns.models import Rehearsal, RehearsedPassage
 from app.campaigns.performing import Beat, Cancelled, CannotRehearse, Wanted, perform, prepare
 from app.db import Database
 from app.engine import isolating
-from app.engine.models import Version
 
 LONGEST = timedelta(days=400)
 MOST_TICKS = 10_000
@@ -30,18 +29,7 @@ RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
 
 def flow_of(session: Session, campaign_id: int, number: int | None) -> dict[str, Any]:
     """The flow of a version, or the draft (None), which must be as it would have to be to be published. Raises CannotRehearse."""
-    if number is not None:
-        numbered = sa.and_(Version.campaign_id == campaign_id, Version.number == number)
-        flow = session.scalar(sa.select(Version.flow).where(numbered))
-        if flow is None:
-            raise CannotRehearse(f"There is no version {number} of this campaign; choose another, or the draft.")
-        return dict(flow)
-    flow = drafting.written(drafting.get(session, campaign_id).flow)
-    errors = [each for each in checking.problems(session, flow) if not each.is_warning]
-    if errors:
-        more = f" ({len(errors)} problems in all)" if len(errors) > 1 else ""
-        raise CannotRehearse(f"The draft cannot be rehearsed before this is mended: {errors[0].sentence}{more}")
-    return flow
+    return choosing.flow_of(session, campaign_id, number, verb="be rehearsed", error=CannotRehearse)
 
 
 def check(wanted: Wanted, now: datetime) -> None:
@@ -144,17 +132,19 @@ def _beating(database: Database, rehearsal_id: int) -> Beat:
         if time.monotonic() - last < _BEAT:
             return True
         last = time.monotonic()
-        running = sa.and_(Rehearsal.id == rehearsal_id, Rehearsal.state == RUNNING)
         with database.write() as session:
-            alive = sa.update(Rehearsal).where(running).values(progress=done, beat_at=clock.now())
+            alive = sa.update(Rehearsal).where(_runs(rehearsal_id)).values(progress=done, beat_at=clock.now())
             return bool(session.connection().execute(alive).rowcount)
 
     return beat
 
 
+def _runs(rehearsal_id: int) -> sa.ColumnElement[bool]:
+    return sa.and_(Rehearsal.id == rehearsal_id, Rehearsal.state == RUNNING)
+
+
 def _end(session: Session, rehearsal_id: int, state: str, at: datetime, **values: Any) -> bool:
-    running = sa.and_(Rehearsal.id == rehearsal_id, Rehearsal.state == RUNNING)
-    done = sa.update(Rehearsal).where(running).values(state=state, finished_at=at, **values)
+    done = sa.update(Rehearsal).where(_runs(rehearsal_id)).values(state=state, finished_at=at, **values)
     return bool(session.connection().execute(done).rowcount)
 
 

@@ -14,14 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.campaigns import checking, drafting, following, mirroring, overlaying, reactions, scratch
+from app.campaigns import choosing, following, mirroring, overlaying, reactions, scratch
 from app.campaigns.following import Followed
 from app.campaigns.hurrying import Nobody, Nowhere
 from app.campaigns.models import Shadow, ShadowRow
 from app.campaigns.overlaying import ALWAYS, Difference, Rows
 from app.db import Database
 from app.engine import calling, entering, goals, isolating, ticking, versions
-from app.engine.models import Campaign, Version
+from app.engine.models import Campaign
 from app.leads.models import Lead
 from app.mail import delivering, links
 from app.segments import ruling
@@ -54,7 +54,7 @@ def start(session: Session, campaign_id: int, *, number: int | None, user_id: in
         raise CannotShadow("The campaign is in the archive; take it out before you run something beside it.")
     if session.get(Shadow, campaign_id) is not None:
         raise CannotShadow("A shadow is running already; end it before you start another.")
-    flow = _flow(session, campaign_id, number)
+    flow = choosing.flow_of(session, campaign_id, number, verb="run", error=CannotShadow)
     shadow = Shadow(
         campaign_id=campaign_id,
         number=number,
@@ -121,22 +121,6 @@ def advance(database: Database, campaign_id: int, now: datetime, *, base_url: st
 def version_id(campaign_id: int, flow: dict[str, Any]) -> int:
     """The same for the same flow alone: flows are kept in memory by it."""
     return scratch.OURS + zlib.crc32(json.dumps([campaign_id, flow], sort_keys=True).encode())
-
-
-def _flow(session: Session, campaign_id: int, number: int | None) -> dict[str, Any]:
-    if number is not None:
-        flow = session.scalar(
-            sa.select(Version.flow).where(Version.campaign_id == campaign_id, Version.number == number)
-        )
-        if flow is None:
-            raise CannotShadow(f"There is no version {number} of this campaign; choose another, or the draft.")
-        return dict(flow)
-    flow = drafting.written(drafting.get(session, campaign_id).flow)
-    errors = [each for each in checking.problems(session, flow) if not each.is_warning]
-    if errors:
-        more = f" ({len(errors)} problems in all)" if len(errors) > 1 else ""
-        raise CannotShadow(f"The draft cannot run before this is mended: {errors[0].sentence}{more}")
-    return flow
 
 
 def _concerned(shadow: Shadow, leads: Sequence[int]) -> sa.ColumnElement[bool]:

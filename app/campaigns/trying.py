@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.campaigns import checking, drafting, reactions, retelling, scratch
+from app.campaigns import choosing, reactions, retelling, scratch
 from app.campaigns.hurrying import Hurry, Nowhere, current
 from app.campaigns.retelling import Told
 from app.db import Database
 from app.engine import entering, explaining
 from app.engine.graph import TriggerSpec
-from app.engine.models import Enrollment, Version
+from app.engine.models import Enrollment
 from app.leads.models import Lead
 from app.mail import links, telling
 
@@ -49,7 +48,7 @@ def attempt(
     given = reactions.read(wanted.reactions)
     began = wanted.at or clock.now()
     with database.read() as session:
-        flow = _flow(session, wanted)
+        flow = choosing.flow_of(session, wanted.campaign_id, wanted.version, verb="be tried", error=CannotTry)
         _living(session, wanted.lead_id)
         reactions.check(session, given)
     ids = {"lead_id": wanted.lead_id, "campaign_id": wanted.campaign_id}
@@ -62,22 +61,6 @@ def attempt(
         hurry.run()
         with copy.read() as session:
             return retelling.tell(session, hurry, said)
-
-
-def _flow(session: Session, wanted: Wanted) -> dict[str, Any]:
-    """The flow to try; a draft must be as it would have to be to be published."""
-    if wanted.version is None:
-        flow = drafting.written(drafting.get(session, wanted.campaign_id).flow)
-        errors = [each for each in checking.problems(session, flow) if not each.is_warning]
-        if errors:
-            more = f" ({len(errors)} problems in all)" if len(errors) > 1 else ""
-            raise CannotTry(f"The draft cannot be tried before this is mended: {errors[0].sentence}{more}")
-        return flow
-    numbered = sa.and_(Version.campaign_id == wanted.campaign_id, Version.number == wanted.version)
-    found = session.scalar(sa.select(Version).where(numbered))
-    if found is None:
-        raise CannotTry(f"There is no version {wanted.version} of this campaign; try the draft, or another.")
-    return dict(found.flow)
 
 
 def _living(session: Session, lead_id: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,14 @@ import click
 from sqlalchemy.orm import Session
 
 from app import cli, clock, web
-from app.campaigns import checking, drafting, performing, queries, rehearsing, text
+from app.campaigns import choosing, drafting, performing, queries, rehearsing, text
 from app.campaigns.cli import file_read, found
+from app.campaigns.cli.under_way import SPAN
 from app.campaigns.lenses import LENSES
 from app.campaigns.models import Rehearsal
 from app.campaigns.performing import CannotRehearse, Wanted
 from app.campaigns.rehearsing import DONE, FAILED
 from app.outbox import NOT_SENT_REASONS
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
-def _every(value: str) -> timedelta:
-    if not re.fullmatch(r"[1-9]\d{0,4}[mhd]", value):
-        raise click.BadParameter(f"{value!r} is not a stretch of time; write it like 1d, 6h or 30m.")
-    return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
 
 
 @click.command("rehearse")
@@ -37,7 +29,7 @@ def _every(value: str) -> timedelta:
     "--audience", "segment", default="", help="The key of a segment; default: whom the triggers could let in."
 )
 @click.option("--lens", type=click.Choice(list(LENSES)), default="nobody", show_default=True, help="How people react to mail.")  # fmt: skip
-@click.option("--every", default="1d", show_default=True, callback=lambda _c, _p, v: _every(v), help="How often the engine looks: 1d, 6h, 30m.")  # fmt: skip
+@click.option("--every", type=SPAN, default="1d", show_default=True, help="How often the engine looks: 1d, 6h, 30m.")
 @cli.json_option
 def command(
     what: str,
@@ -96,9 +88,7 @@ def _of_file(path: str, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str
         try:
             campaign = text.replace(session, read, user_id=None, at=now)[0]
             flow = drafting.written(drafting.get(session, campaign.id).flow)
-            errors = [each for each in checking.problems(session, flow) if not each.is_warning]
-            if errors:
-                raise CannotRehearse(f"{path} cannot be rehearsed before this is mended: {errors[0].sentence}")
+            choosing.check(session, flow, f"{path} cannot be rehearsed", CannotRehearse)
             wanted = Wanted(campaign.id, flow, **given)
             rehearsing.check(wanted, now)
             prepared = performing.prepare(session, wanted)
