@@ -16,7 +16,7 @@ from app import clock
 from app.accounts import organisation
 from app.campaigns import (
     casting,
-    checking,
+    choosing,
     expecting,
     judging,
     moments,
@@ -29,7 +29,7 @@ from app.campaigns import (
 from app.campaigns.expecting import Expectation
 from app.campaigns.hurrying import Hurry, Nowhere
 from app.campaigns.judging import Verdict
-from app.campaigns.reactions import BadReaction, Reaction
+from app.campaigns.reactions import Reaction
 from app.campaigns.retelling import Told
 from app.campaigns.scenarios import Scenario
 from app.db import Database
@@ -55,7 +55,7 @@ class Played(Hurry):
     """A run that ends when nothing more is asked about, and has more patience than one somebody waits for."""
 
     until: datetime | None = None  # None: to the end
-    stop: float = field(default_factory=lambda: time.monotonic() + MOST_SECONDS)
+    stop: float = math.inf  # by the monotonic clock
 
     def _limit(self, now: datetime, stop: float) -> str:
         if self.until is not None and now > self.until:
@@ -92,14 +92,12 @@ class House:
     flow: dict[str, Any]
     zone: str
     base_url: str
+    stop: float = field(default_factory=lambda: time.monotonic() + MOST_SECONDS)  # when there is no time left
 
 
 def house(session: Session, campaign_id: int, flow: dict[str, Any], *, base_url: str) -> House:
     """Raises CannotEnact when the flow is not finished."""
-    errors = [each for each in checking.problems(session, flow) if not each.is_warning]
-    if errors:
-        more = f" ({len(errors)} problems in all)" if len(errors) > 1 else ""
-        raise CannotEnact(f"Scenarios cannot be run before this is mended: {errors[0].sentence}{more}")
+    choosing.check(session, flow, "Scenarios cannot be run", CannotEnact)
     links.use(base_url)
     zone = str(flow.get("zone") or organisation.get(session).zone)
     rows = scratch.read(session, [], clock.now()) | {"versions": []}
@@ -108,9 +106,10 @@ def house(session: Session, campaign_id: int, flow: dict[str, Any], *, base_url:
 
 def play_all(house: House, scenarios: Sequence[Scenario]) -> list[Outcome]:
     """Each on a copy of its own; those for which there is no time left say so."""
-    stop = time.monotonic() + MOST_SECONDS
     late = f"Not run: the scenarios before it took longer than {MOST_SECONDS:.0f} seconds."
-    return [play(house, each) if time.monotonic() < stop else Outcome(each.name, problem=late) for each in scenarios]
+    return [
+        play(house, each) if time.monotonic() < house.stop else Outcome(each.name, problem=late) for each in scenarios
+    ]
 
 
 def play(house: House, scenario: Scenario, said: Callable[[datetime], str] | None = None) -> Outcome:
@@ -122,7 +121,7 @@ def play(house: House, scenario: Scenario, said: Callable[[datetime], str] | Non
         scratch.publish(found, house.campaign_id, scratch.fresh_version_id(), house.flow, began)
         with scratch.filled(found) as copy:
             return _played(copy, house, scenario, began, zone, said)
-    except (BadReaction, trying.CannotTry, ValueError) as problem:
+    except ValueError as problem:  # what cannot be tried, happen, or be given
         return Outcome(scenario.name, problem=str(problem))
 
 
@@ -136,7 +135,7 @@ def _played(copy: Database, house: House, scenario: Scenario, began: datetime, z
     waiting = [each for each in waiting if each.verb != "webhook"]
     is_let_in = given.enters == "at once"
     expected = [expecting.read(line) for line in scenario.expect]
-    hurry = Played(copy, lead_id, ids, house.base_url, began, waiting, caller, is_let_in)
+    hurry = Played(copy, lead_id, ids, house.base_url, began, waiting, caller, is_let_in, stop=house.stop)
     hurry.until = _horizon(expected, began, zone)
     if is_let_in:
         try:

@@ -335,6 +335,18 @@ def test_a_run_ends_when_nothing_later_is_asked_about_and_an_unfinished_one_prov
     ]
 
 
+def test_all_scenarios_together_have_one_time(
+    sqlite_database: Database, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enacting, "MOST_SECONDS", 0.0)
+    with sqlite_database.read() as session:
+        house = enacting.house(session, campaign_id, drafting.written(flow()), base_url=BASE)
+    one, other = scenarios.read([READY, COLD])
+    ended = enacting.play(house, one).verdicts
+    assert "Stopped after 0 seconds of work" in " ".join(verdict.sentence for verdict in ended)
+    assert [each.problem[:8] for each in enacting.play_all(house, [one, other])] == ["Not run:", "Not run:"]
+
+
 # --- by command and in the page
 
 
