@@ -38,7 +38,7 @@ def unknown(session: Session, wanted: Wanted, caught: Caught, past: Past, found:
     told.append(_looks(wanted))
     told.append(
         "Fields, tags, stage and consent are taken back as far as the log tells. What it does not tell is as it is today: "
-        "facts about companies, addresses, and rests that people asked for."
+        "facts about companies, and addresses. Rests from mail that people asked for are left out."
     )
     told += _others(session, wanted, found)
     told.append("Mails, segments, points and the definition of ready are those of today.")
