@@ -18,6 +18,7 @@ from app.engine.catalog import TRIGGERS
 from app.engine.graph import FlowSpec
 from app.engine.models import Campaign
 from app.kinds import parse
+from app.leads.finding import is_living
 from app.leads.models import Lead
 from app.segments.models import Segment, SegmentMember
 from app.segments.refreshing import asks
@@ -27,7 +28,6 @@ MOST_LEADS = 100_000
 # Triggers by what people do or ask for: nothing that a flow does itself can set them off.
 BY_HAND = "by_hand"
 OUTSIDE = ("form_submitted", "page_visited", "custom_event", BY_HAND)
-_LIVING = sa.and_(Lead.merged_into_id.is_(None), Lead.erased_at.is_(None))
 
 
 class NobodyThere(ValueError):
@@ -48,7 +48,7 @@ def catch(
     """Those who are copied: of more than can be, the ones seen most lately. Raises NobodyThere."""
     spec = graph.trusted(flow).spec
     who = _members(session, segment) if segment else _concerned(session, spec, campaign_id, begins_at, ends_at)
-    living = sa.and_(_LIVING, _known_by(ends_at) if who is None else Lead.id.in_(who))
+    living = sa.and_(is_living(), _known_by(ends_at) if who is None else Lead.id.in_(who))
     asked = session.scalar(sa.select(sa.func.count()).select_from(Lead).where(living)) or 0
     if not asked:
         words = (
@@ -95,11 +95,6 @@ def _concerned(
         by_hand = sa.and_(happened.c.kind == "campaign_requested", happened.c.subject == key)
         found.append(by_hand if trigger.kind == BY_HAND else kind.matches(settings, happened))
     return sa.select(happened.c.lead_id).where(sa.or_(sa.false(), *found), happened.c.lead_id.is_not(None))
-
-
-def mails(flow: dict[str, Any]) -> set[str]:
-    """The keys of the mails that a flow sends."""
-    return set(graph.trusted(flow).mails)
 
 
 def segments(session: Session, flow: dict[str, Any]) -> set[str]:

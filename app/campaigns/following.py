@@ -19,6 +19,7 @@ from app.engine.graph import TriggerSpec
 from app.engine.models import Campaign
 from app.engine.triggertype import TriggerType
 from app.kinds import parse
+from app.leads.finding import is_living
 from app.leads.models import Lead
 from app.tracking.models import Event, Identity
 
@@ -57,9 +58,8 @@ def whom(session: Session, shadow: Shadow, now: datetime) -> Followed:
     known |= set(_leads(session, shadow, sa.or_(ShadowRow.due_at <= now, ShadowRow.name == "waiting")))
     new = sorted(_coming(session, shadow, seen, now) - inside)
     room = max(0, MOST_LEADS - len(inside))
-    living = sa.and_(Lead.merged_into_id.is_(None), Lead.erased_at.is_(None))
     chosen = some(sorted(known | set(new[:room])))
-    leads = list(session.scalars(sa.select(Lead.id).where(Lead.id.in_(chosen), living).order_by(Lead.id)))
+    leads = list(session.scalars(sa.select(Lead.id).where(Lead.id.in_(chosen), is_living()).order_by(Lead.id)))
     return Followed(leads, seen, is_all, shadow.is_full or len(new) > room)
 
 

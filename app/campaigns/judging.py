@@ -20,6 +20,8 @@ _ENDED = {
     "failed": "it failed",
 }
 
+Span = tuple[datetime | None, datetime | None]  # from when to before when; None: without a border
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
@@ -100,7 +102,7 @@ def _awaits_the_end(each: Expectation, facts: Facts) -> bool:
     return (is_denied or in_the_end) and within(each, facts.began, facts.zone)[1] is None
 
 
-def within(each: Expectation, began: datetime, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+def within(each: Expectation, began: datetime, zone: ZoneInfo) -> Span:
     """From when to before when it counts."""
     if each.moment is None:
         return None, None
@@ -115,8 +117,13 @@ def within(each: Expectation, began: datetime, zone: ZoneInfo) -> tuple[datetime
     return spans[each.when]
 
 
-def _in_time(at: datetime, span: tuple[datetime | None, datetime | None]) -> bool:
+def _in_time(at: datetime, span: Span) -> bool:
     return (span[0] is None or at >= span[0]) and (span[1] is None or at < span[1])
+
+
+def _meets(stay: Stay, span: Span) -> bool:
+    begins, ends = span
+    return (ends is None or stay.since < ends) and (begins is None or stay.until is None or stay.until > begins)
 
 
 def _thing(each: Expectation, facts: Facts, last: datetime) -> Verdict:
@@ -196,20 +203,14 @@ def _at(each: Expectation, facts: Facts, last: datetime) -> Verdict:
     stays, problem = _where(each, facts)
     if problem:
         return Verdict(each.text, False, problem)
-    begins, ends = within(each, facts.began, facts.zone)
     if each.moment is None:
         is_met = facts.state == "active" and any(stay.until is None for stay in stays)
         return Verdict(each.text, is_met, facts.end)
-    there = [
-        s for s in stays if (ends is None or s.since < ends) and (begins is None or s.until is None or s.until > begins)
-    ]
+    span = within(each, facts.began, facts.zone)
+    there = [stay for stay in stays if _meets(stay, span)]
     if there:
         return Verdict(each.text, True, f"It was there from {facts.said(there[0].since)} on.", there[0].since)
-    then = [
-        s
-        for s in facts.stays
-        if (ends is None or s.since < ends) and (s.until is None or begins is None or s.until > begins)
-    ]
+    then = [stay for stay in facts.stays if _meets(stay, span)]
     where = f"It stood at “{facts.titles.get(then[-1].step, then[-1].step)}”." if then else _story(facts)
     return Verdict(each.text, False, where)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -85,7 +85,7 @@ class Prepared:
     past: Past
     keys: set[str]  # of segments
     makes: list[tuple[int, str, str]]  # version, step, kind of event
-    usual: rehearsed.Usual = field(default_factory=dict)
+    usual: rehearsed.Usual
 
 
 def prepare(session: Session, wanted: Wanted) -> Prepared:
@@ -102,7 +102,7 @@ def prepare(session: Session, wanted: Wanted) -> Prepared:
     whole["winners"] = [row for row in whole["winners"] if row["campaign_id"] != wanted.campaign_id]
     version_id = shadowing.version_id(wanted.campaign_id, wanted.flow)
     scratch.publish(whole, wanted.campaign_id, version_id, wanted.flow, wanted.begins_at)
-    past = lenses.past(session, catching.mails(wanted.flow)) if wanted.lens == "past" else Past()
+    past = lenses.past(session, set(graph.trusted(wanted.flow).mails)) if wanted.lens == "past" else Past()
     usual = rehearsed.usual(session, wanted.begins_at)
     keys, makes = catching.segments(session, wanted.flow), _makes(session, wanted.campaign_id)
     return Prepared(wanted, campaign.key, whole, caught, past, keys, makes, usual)

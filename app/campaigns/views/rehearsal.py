@@ -26,7 +26,7 @@ from app.segments import ruling
 from app.segments.models import Segment
 from app.web import Refused, database, htmx, session, settings
 from app.web.assets import asset
-from app.web.filters import local
+from app.web.filters import local, plural
 from app.zones import instant, zone
 
 EVERY = [("1440", "Once a day"), ("360", "Every six hours"), ("60", "Every hour")]
@@ -95,9 +95,9 @@ def _moment(name: str) -> datetime:
         raise Refused("Choose the first and the last day.") from None
 
 
-def _begin(copy: Database, rehearsal_id: int, base_url: str) -> None:
+def _begin(live: Database, rehearsal_id: int, base_url: str) -> None:
     """Carry it out beside the requests: it may take minutes. Whoever stops Trellis stops it."""
-    args = {"database": copy, "rehearsal_id": rehearsal_id, "base_url": base_url}
+    args = {"database": live, "rehearsal_id": rehearsal_id, "base_url": base_url}
     threading.Thread(target=rehearsing.run, kwargs=args, name=f"rehearsal-{rehearsal_id}", daemon=True).start()
 
 
@@ -112,7 +112,7 @@ def _found(campaign_id: int, rehearsal_id: int) -> Rehearsal:
 def rehearsal(campaign_id: int, rehearsal_id: int) -> str | Response:
     """How far it is; when it is done, what came of it, beside another one if that is asked for."""
     campaign, row = found(campaign_id), _found(campaign_id, rehearsal_id)
-    given = {"campaign": campaign, "row": row, "lens": LENSES.get(row.lens, row.lens), "called": _called(row)}
+    given = {"campaign": campaign, "row": row, "called": _called(row)}
     if row.state != rehearsing.DONE:
         is_lost = rehearsing.is_lost(row, clock.now())
         return htmx.answer(
@@ -130,7 +130,9 @@ def rehearsal(campaign_id: int, rehearsal_id: int) -> str | Response:
         drawing=_drawing(row, told),
         titles=dict(queries.step_choices(session(), row.flow)),
         reasons=REASONS,
-        weeks={name: [(_mails(mails), count) for mails, count in told["weeks"][name]] for name in ("own", "every")},
+        weeks={
+            name: [(plural(mails, "mail"), count) for mails, count in told["weeks"][name]] for name in ("own", "every")
+        },
         spread=[
             (f"Up to {_span(hours)}" if hours else "Longer", count) for hours, count in told["until_handoff"]["spread"]
         ],
@@ -149,17 +151,13 @@ def _daily(days: list[list[int]], count: int) -> list[int]:
     return [known.get(day, 0) for day in range(count + 1)]
 
 
-def _mails(count: int) -> str:
-    return "1 mail" if count == 1 else f"{count} mails"
-
-
 def _span(hours: float | None) -> str:
     """Hours in the largest unit that suits."""
     if hours is None:
         return "–"
     if hours < 48:
-        return "1 hour" if round(hours) == 1 else f"{round(hours)} hours"
-    return f"{hours / 24:.0f} days"
+        return plural(round(hours), "hour")
+    return plural(round(hours / 24), "day")
 
 
 def _called(row: Rehearsal) -> str:

@@ -10,7 +10,7 @@ from app import clock
 from app.accounts import auditing
 from app.accounts.guards import current_user
 from app.campaigns import drafting, enacting, expecting, moments, palette, reactions, scenarios
-from app.campaigns.enacting import Outcome
+from app.campaigns.enacting import House, Outcome
 from app.campaigns.notation import BadText
 from app.campaigns.views.designer import EDITORS
 from app.campaigns.views.room import blueprint, found
@@ -57,12 +57,16 @@ def _page(campaign: Campaign, typed: str, **more: Any) -> str:
 
 
 def _run(campaign_id: int, kept: list[dict[str, Any]]) -> tuple[list[Outcome], str]:
-    flow = drafting.written(drafting.get(session(), campaign_id).flow)
     try:
-        house = enacting.house(session(), campaign_id, flow, base_url=settings().base_url)
+        return enacting.play_all(_house(campaign_id), scenarios.read(kept)), ""
     except enacting.CannotEnact as error:
         return [], str(error)
-    return enacting.play_all(house, scenarios.read(kept)), ""
+
+
+def _house(campaign_id: int) -> House:
+    """What the draft is played in."""
+    flow = drafting.written(drafting.get(session(), campaign_id).flow)
+    return enacting.house(session(), campaign_id, flow, base_url=settings().base_url)
 
 
 @blueprint.post("/campaigns/<int:campaign_id>/scenarios")
@@ -92,11 +96,9 @@ def scenario(campaign_id: int, number: int) -> str:
     kept = scenarios.of(session(), campaign_id)
     if not 1 <= number <= len(kept):
         raise Refused(f"There is no scenario {number}; somebody may have changed them just now.", 404)
-    flow = drafting.written(drafting.get(session(), campaign_id).flow)
     [one] = scenarios.read(kept[number - 1 : number])
     try:
-        house = enacting.house(session(), campaign_id, flow, base_url=settings().base_url)
-        outcome = enacting.play(house, one, said=local)
+        outcome = enacting.play(_house(campaign_id), one, said=local)
     except enacting.CannotEnact as error:
         outcome = Outcome(one.name, problem=str(error))
     return render_template(
