@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODULES = ("graph", "history", "layout", "model", "moving", "routes")
+MODULES = ("dom", "folding", "graph", "history", "layout", "model", "moving", "routes")
 DAGRE = ROOT / "static" / "vendor" / "dagre.min.js"
 Run = Callable[..., Any]
 

@@ -1,4 +1,7 @@
-// Random flows and what may be wrong with their drawing; runs in Node and in a browser alike.
+// Random flows and what may be wrong with their drawing, also with branches folded away; runs in Node and in a browser alike.
+import { branchOf, canFold, folded } from "./folding.js";
+import { edges } from "./graph.js";
+
 const CARD = { width: 252, height: 80 };
 
 function chance(seed) {
@@ -16,7 +19,7 @@ export function randomFlow(size, { joins, adjacent, loops }, next) {
     const at = next(open.length);
     const from = adjacent ? open.splice(Math.min(at, Math.max(0, open.length - take)), take) : [];
     while (!adjacent && from.length < take && open.length) from.push(open.splice(next(open.length), 1)[0]);
-    const arms = next(4) === 0 ? 2 + next(2) : 1;
+    const arms = next(3) === 0 ? 2 + next(3) : 1;
     const step = { id: `s${steps.length + 1}`, kind: arms > 1 ? "decide" : "wait", settings: {}, next: {} };
     for (const end of from) point(end, step.id);
     steps.push(step);
@@ -35,7 +38,7 @@ export function randomFlow(size, { joins, adjacent, loops }, next) {
     point(end, id);
     steps.push({ id, kind: "exit", settings: {}, next: {} });
   }
-  return { start: "s1", steps, triggers: [{ id: "t1" }, { id: "t2" }] };
+  return { start: "s1", steps, triggers: Array.from({ length: 1 + next(3) }, (_, n) => ({ id: `t${n + 1}` })) };
 }
 
 function through([x1, y1], [x2, y2], card) {
@@ -65,7 +68,22 @@ export function faultsOf(flow, drawn) {
       if (Math.hypot(one.plus[0] - other.plus[0], one.plus[1] - other.plus[1]) < 22) faults.push(`the + of ${a} and of ${b} lie on each other`);
     }
   });
+  for (const step of flow.steps) {
+    const pills = Object.keys(step.next).map((port) => drawn.routes.get(`${step.id}:${port}`)).filter((route) => route && !route.loop && route.pill);
+    if (pills.some((route, i) => i && pills[i - 1].pill[0] > route.pill[0])) faults.push(`the names of the arms of ${step.id} are out of order`);
+  }
   return faults;
+}
+
+/** Fold up to three branches anywhere, one perhaps inside another: each step is hidden once, none is lost, the rest is tidy. */
+function foldedFaults(flow, drawnOf, next) {
+  const paths = edges(flow).map((edge) => edge.id).filter((edge) => canFold(flow, branchOf(flow, edge)));
+  if (!paths.length) return [];
+  const { flow: rest, folds } = folded(flow, new Set([0, 1, 2].map(() => paths[next(paths.length)])));
+  const ids = [...rest.steps.map((step) => step.id).filter((id) => !folds.has(id)), ...[...folds.values()].flatMap((fold) => fold.steps)];
+  const faults = faultsOf(rest, drawnOf(rest));
+  if (ids.sort().join() !== flow.steps.map((step) => step.id).sort().join()) faults.push("a step was lost or hidden twice");
+  return faults.map((words) => `folded: ${words}`);
 }
 
 /** Declared order on the page: of two arms with cards of their own, the earlier stands to the left. */
@@ -86,13 +104,15 @@ export function findFaults(layout, dagre, count) {
     "joins of neighbours": { joins: 20, adjacent: true, loops: 0 },
     "joins and loops anywhere": { joins: 20, adjacent: false, loops: 15 },
   };
+  const drawnOf = (flow) => layout(flow, dagre, flow.triggers.map((trigger) => trigger.id));
   const answer = { flows: 0, faulty: 0, faults: [], turned: 0, pairs: 0 };
   for (const family of Object.values(families)) {
     const next = chance(7);
     for (let i = 0; i < count; i += 1) {
-      const flow = randomFlow(6 + next(16), family, next);
-      const drawn = layout(flow, dagre, ["t1", "t2"]);
+      const flow = randomFlow(5 + next(25), family, next);
+      const drawn = drawnOf(flow);
       const faults = faultsOf(flow, drawn);
+      if (i % 4 === 0) faults.push(...foldedFaults(flow, drawnOf, next));
       const [wrong, pairs] = turned(flow, drawn);
       answer.flows += 1;
       answer.faulty += faults.length ? 1 : 0;
