@@ -64,6 +64,8 @@ def say(sentence: str, status: int, reference: str = "") -> Response:
         return make_response(jsonify(error=sentence), status)
     if htmx.is_scripted():
         return _fragment(sentence, status)
+    if request.accept_mimetypes.best == "application/json":
+        return make_response(jsonify(sentence=sentence), status)
     title = TITLES.get(status, "That did not work")
     page = render_template("errors/error.html", title=title, sentence=sentence, code=status, reference=reference)
     return make_response(page, status)

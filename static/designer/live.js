@@ -1,11 +1,12 @@
 // The figures on the canvas, kept fresh over a chosen time, with the campaign in a line above them; and the heat view.
 import { counted, el, number } from "./dom.js";
 import { Heat } from "./heat.js";
+import { get } from "./saving.js";
 
 const EVERY = 20_000;
 const byId = (id) => document.getElementById(id);
 
-export function live({ designer, canvas, urls, attention }) {
+export function live({ designer, canvas, urls }) {
   const bar = byId("live-bar");
   if (!bar) return;
   const [period, from, to, mode] = ["live-period", "live-from", "live-to", "live-heat"].map(byId);
@@ -32,7 +33,7 @@ export function live({ designer, canvas, urls, attention }) {
     const parts = [`${number(told.entered)} entered`, `${number(told.here)} here now`];
     if (told.rate) parts.push(`${told.rate} converted`);
     const words = [el("span", {}, parts.join(" · "))];
-    if (told.failed) words.push(" · ", attention ? el("a", { href: attention }, `${number(told.failed)} failed`) : `${number(told.failed)} failed`);
+    if (told.failed) words.push(" · ", el("a", { href: urls.attention }, `${number(told.failed)} failed`));
     if (designer.figures.as_of) words.push(` · as of ${new Date(designer.figures.as_of).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`);
     byId("live-whole").replaceChildren(...words);
   };
@@ -41,19 +42,14 @@ export function live({ designer, canvas, urls, attention }) {
     const mine = (last += 1);
     const place = byId("live-whole");
     if (isAsked || !designer.figures) place.textContent = "Counting…";
-    try {
-      const response = await fetch(`${urls.figures}?${new URLSearchParams(query())}`, { headers: { Accept: "application/json" } });
-      if (mine !== last) return; // something else was asked for meanwhile
-      if (!response.ok) return void (place.textContent = await sentence(response));
-      const figures = await response.json();
-      if (JSON.stringify(figures) !== JSON.stringify(designer.figures)) {
-        designer.figures = figures;
-        designer.emit("figures");
-      } else whole();
-      if (isAsked) designer.say(`Figures: ${period.selectedOptions[0].text}. ${counted(figures.whole.entered, "lead")} entered.`);
-    } catch {
-      if (isAsked) place.textContent = "Trellis cannot be reached; the figures are asked for again.";
-    }
+    const { ok, data: figures, sentence } = await get(`${urls.figures}?${new URLSearchParams(query())}`);
+    if (mine !== last) return; // something else was asked for meanwhile
+    if (!ok) return void ((isAsked || !designer.figures) && (place.textContent = sentence));
+    if (JSON.stringify(figures) !== JSON.stringify(designer.figures)) {
+      designer.figures = figures;
+      designer.emit("figures");
+    } else whole();
+    if (isAsked) designer.say(`Figures: ${period.selectedOptions[0].text}. ${counted(figures.whole.entered, "lead")} entered.`);
   }
 
   const choose = () => {
@@ -75,9 +71,4 @@ export function live({ designer, canvas, urls, attention }) {
   heat.show(mode.value);
   if (!designer.figures || period.value !== "all") refresh();
   setInterval(() => document.hidden || refresh(), EVERY);
-}
-
-async function sentence(response) {
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  return page.querySelector("[data-sentence]")?.textContent.trim() || "That did not work. Please try again.";
 }

@@ -1,6 +1,6 @@
 // Choosing the mail of a step by how it looks, and writing it, without leaving the canvas.
 import { el, icon, spoken } from "./dom.js";
-import { send } from "./saving.js";
+import { get, post } from "./saving.js";
 
 export class Mails {
   constructor({ designer, panel, url, draft }) {
@@ -40,15 +40,15 @@ export class Mails {
     await this.load();
     this.current = this.mails.find((mail) => mail.key === select.value) ?? this.mails[0];
     this.search.value = "";
-    this.fill();
     this.root.showModal();
+    this.fill(); // shown already, so that the mail that is sent now comes into view
     this.show(isEdited && Boolean(this.current));
     (isEdited ? this.done : this.search).focus();
   }
 
   async load() {
-    const response = await fetch(this.url, { headers: { Accept: "application/json" } });
-    this.mails = response.ok ? (await response.json()).mails : [];
+    const { ok, data } = await get(this.url);
+    this.mails = ok ? data.mails : [];
   }
 
   /** The list with a preview, or the editor of the mail that is chosen. */
@@ -82,7 +82,11 @@ export class Mails {
   }
 
   mark() {
-    for (const row of this.list.querySelectorAll("[data-mail]")) row.setAttribute("aria-selected", String(row.dataset.mail === this.current?.key));
+    for (const row of this.list.querySelectorAll("[data-mail]")) {
+      const isCurrent = row.dataset.mail === this.current?.key;
+      row.setAttribute("aria-selected", String(isCurrent));
+      if (isCurrent) row.scrollIntoView({ block: "nearest" });
+    }
   }
 
   look(mail) {
@@ -132,7 +136,7 @@ export class Mails {
     const form = new FormData();
     form.set("name", name);
     const before = new Set(this.mails.map((mail) => mail.key));
-    await send("POST", this.url.replace(/\/choices$/, ""), form);
+    await post(this.url.replace(/\/choices$/, ""), form);
     await this.load();
     const made = this.mails.find((mail) => !before.has(mail.key));
     if (!made) return this.designer.emit("trouble", "The mail could not be made; try again.");
@@ -161,7 +165,8 @@ export class Mails {
       this.designer.say(`The step sends ${mail.name}.`);
     }
     field.focus();
-    const answer = await fetch(this.draft, { headers: { Accept: "application/json" } });
-    if (answer.ok && !isOther) this.designer.heard({ ...(await answer.json()), flow: this.designer.flow });
+    if (isOther) return; // the draft is saved, and so asked for, anyhow
+    const { ok, data } = await get(this.draft);
+    if (ok) this.designer.heard({ ...data, flow: this.designer.flow });
   }
 }

@@ -14,17 +14,18 @@ export async function send(method, url, body) {
     const response = await fetch(url, { method, headers, body: isForm ? body : JSON.stringify(body), credentials: "same-origin" });
     const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
     const data = isJson ? await response.json() : null;
-    return { ok: response.ok && isJson, status: response.status, data, sentence: data?.sentence ?? sentenceFor(response.status) };
+    return { ok: response.ok && isJson, status: response.status, data, sentence: sentenceFor(response.status, data) };
   } catch {
     return { ok: false, status: 0, data: null, sentence: "Trellis cannot be reached. Your changes are kept here until it answers." };
   }
 }
 
 export const post = (url, body) => send("POST", url, body);
+export const get = (url) => send("GET", url);
 
-function sentenceFor(status) {
+function sentenceFor(status, data) {
   if (status === 401 || status === 403) return "You are signed out. Sign in again in another tab; your changes are kept here.";
-  return "That did not work. Your changes are kept here; try again.";
+  return data?.sentence ?? "That did not work. Your changes are kept here; try again.";
 }
 
 /** Event "conflict" (detail: their draft), when somebody else saved meanwhile. */

@@ -1,8 +1,8 @@
 // Two people in one draft: who else is at it, their changes as they come, and both sides where they meet.
-import { el, icon, svg } from "./dom.js";
-import { CARD, layout } from "./layout.js";
+import { el, icon } from "./dom.js";
 import { apart, compared, merged } from "./merging.js";
-import { rounded } from "./routes.js";
+import { get } from "./saving.js";
+import { picture } from "./thumbs.js";
 
 const LOOK_EVERY = 8000;
 const WORDS = { added: "added", changed: "changed", deleted: "deleted", "": "as before" };
@@ -21,16 +21,16 @@ export function sharing({ designer, saving, urls, dialog, badge, editor }) {
 
   async function look() {
     if (document.hidden || dialog.open) return;
-    const state = await ask(urls.hands);
-    if (!state) return;
+    const { ok, data: state } = await get(urls.hands);
+    if (!ok) return; // offline: saving says so
     show(state.other);
     if (state.revision > saving.revision && !saving.isUnsaved && !saving.running && !isTyping()) await follow(state.other?.name ?? "Somebody");
   }
 
   /** What somebody else drew appears here, and can be undone like anything. */
   async function follow(name) {
-    const draft = await ask(urls.draft);
-    if (!draft || draft.revision <= saving.revision || saving.isUnsaved) return;
+    const { ok, data: draft } = await get(urls.draft);
+    if (!ok || draft.revision <= saving.revision || saving.isUnsaved) return;
     saving.take(draft, `${name}’s changes`);
     designer.say(`${name} changed the draft; you see it as it is now.`);
   }
@@ -47,15 +47,6 @@ export function sharing({ designer, saving, urls, dialog, badge, editor }) {
 
   show(editor);
   if (urls.hands) setInterval(look, LOOK_EVERY);
-}
-
-async function ask(url) {
-  try {
-    const response = await fetch(url, { headers: { Accept: "application/json" } });
-    return response.ok ? await response.json() : null;
-  } catch {
-    return null; // offline: saving says so
-  }
 }
 
 function table(designer, mine, theirs, rows) {
@@ -77,11 +68,8 @@ function sketches(designer, mine, theirs, base) {
 }
 
 function sketch(designer, flow, base) {
-  const { cards, routes, bounds } = layout(flow, window.dagre, flow.triggers.map((trigger) => trigger.id));
   const changed = new Set(compared(base, flow, base).map((row) => row.id));
   const kinds = [...designer.data.steps, ...designer.data.triggers];
   const tones = new Map([...flow.steps, ...flow.triggers].map((item) => [item.id, kinds.find((type) => type.kind === item.kind)?.tone]));
-  const boxes = [...cards].map(([id, at]) => svg("rect", { class: `minimap-card tone-${tones.get(id) ?? "gray"}${changed.has(id) ? " is-changed" : ""}`, ...at, ...CARD, rx: 14 }));
-  const paths = [...routes.values()].filter(({ points }) => points.length).map(({ points }) => rounded(points));
-  return svg("svg", { viewBox: `${bounds.x} ${bounds.y} ${bounds.width} ${bounds.height}` }, svg("path", { class: "flow-path", d: paths.join("") }), boxes);
+  return picture(flow, (id) => `tone-${tones.get(id) ?? "gray"}${changed.has(id) ? " is-changed" : ""}`);
 }

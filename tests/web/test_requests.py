@@ -109,6 +109,11 @@ def test_a_refusal_is_a_page_to_a_browser_and_a_toast_to_htmx(sign_in: SignIn) -
     assert answer.headers["HX-Reswap"] == "none"
 
 
+def test_a_refusal_is_its_sentence_alone_to_a_script_that_asks_for_json(sign_in: SignIn) -> None:
+    answer = sign_in("marketer").post("/t/refused", headers={"Accept": "application/json"})
+    assert answer.status_code == 422 and answer.json == {"sentence": "That name is taken; choose another."}
+
+
 def test_a_change_by_htmx_on_the_whole_page_is_answered_to_the_script(sign_in: SignIn) -> None:
     whole = {"HX-Request": "true", "HX-Request-Type": "full"}
     answer = sign_in("marketer").post("/t/refused", headers=whole)

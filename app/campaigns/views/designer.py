@@ -73,6 +73,7 @@ def _data(campaign: Campaign, draft: Draft, version: Version | None) -> dict[str
             "publication": url_for("campaigns.publish", campaign_id=id_),
             "plan": url_for("campaigns.plan", campaign_id=id_),
             "figures": url_for("campaigns.figures", campaign_id=id_),
+            "attention": url_for("campaigns.attention", campaign_id=id_),
             "leads": url_for("campaigns.step_leads", step="STEP", campaign_id=id_),
             "mails": url_for("mail.choices"),
             "hands": url_for("campaigns.hands", campaign_id=id_),
