@@ -1,5 +1,5 @@
 // Adding by "+", by palette and by drag: what each of them offers and where it goes.
-import { el, tile } from "./dom.js";
+import { counted, el, tile } from "./dom.js";
 import { draggable } from "./drag.js";
 import { branchOf } from "./folding.js";
 import { edgeOf, edges } from "./graph.js";
@@ -153,7 +153,7 @@ export class Adding {
   /** The name of a path, or a folded branch, takes along the whole branch. */
   fromBranch(event, edge = event.target.closest(".flow-pill")?.dataset.edge) {
     const ids = edge ? this.designer.withoutEnds(branchOf(this.designer.flow, edge)) : [];
-    return ids.length ? { kind: "plus", words: `Branch of ${ids.length === 1 ? "1 step" : `${ids.length} steps`}`, ids } : null;
+    return ids.length ? { kind: "plus", words: `Branch of ${counted(ids.length, "step")}`, ids } : null;
   }
 
   fromEnd(event) {

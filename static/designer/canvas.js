@@ -4,7 +4,7 @@ import { counted, el, icon, number, spoken, svg } from "./dom.js";
 import { branchOf, canFold, Folding, isFold } from "./folding.js";
 import { edges } from "./graph.js";
 import { CARD, layout } from "./layout.js";
-import { rounded } from "./routes.js";
+import { head, rounded } from "./routes.js";
 import { Viewport } from "./viewport.js";
 
 export class Canvas {
@@ -98,13 +98,12 @@ export class Canvas {
     const place = this.places.get(item.id) ?? el("div", { class: "flow-place", role: "listitem" }, el("button", { type: "button" }));
     this.places.set(item.id, place);
     if (isFold(item.id)) return this.placeFold(place, item.id);
-    const figures = designer.figures?.[designer.isTrigger(item.id) ? "triggers" : "steps"]?.[item.id];
     const view = {
       id: item.id,
       type: designer.typeOf(item),
       title: designer.titleOf(item),
       note: item.note,
-      figures: designer.figures ? (figures ?? { entered: 0 }) : null,
+      figures: designer.figuresOf(item),
       problems: designer.problemsOf(item.id),
       isTrigger: designer.isTrigger(item.id),
     };
@@ -145,8 +144,7 @@ export class Canvas {
     for (const { points, loop: isLoop } of this.drawn.routes.values()) {
       if (!points.length) continue;
       (isLoop ? loop : plain).push(rounded(points));
-      const [[px, py], [x, y]] = points.slice(-2);
-      heads.push(px === x ? `M${x} ${y}l-5 ${py > y ? 8 : -8}h10z` : `M${x} ${y}l${px < x ? -8 : 8} -5v10z`);
+      heads.push(head(points));
     }
     this.paths.replaceChildren(
       svg("path", { class: "flow-path", d: plain.join("") }),
@@ -195,18 +193,16 @@ export class Canvas {
 
   markBranch({ edge, route, label, flow, mark }) {
     const passed = this.designer.figures ? (this.designer.figures.steps?.[edge.from]?.left?.[edge.port] ?? 0) : "";
-    mark(`pill ${edge.id}`, `${label} ${passed}`, route.pill, () => this.pill(edge, route, label));
+    mark(`pill ${edge.id}`, `${label} ${passed}`, route.pill, () => this.pill(edge, label));
     if (isFold(edge.to) || !canFold(flow, branchOf(flow, edge.id))) return;
     mark(`fold ${edge.id}`, label, [route.plus[0] + 26, route.plus[1]], () => this.folder(edge, label));
   }
 
-  pill(edge, { pill: [x, y] }, label) {
+  pill(edge, label) {
     const passed = this.designer.figures?.steps?.[edge.from]?.left?.[edge.port];
     const count = this.designer.figures ? el("b", {}, number(passed)) : null;
     const words = label || edge.port;
-    const element = el("button", { type: "button", class: `flow-pill ${pillTone(words)}`, tabindex: "-1", dataset: { edge: edge.id }, title: words }, el("span", {}, words), count, this.designer.figures ? spoken(` ${counted(passed ?? 0, "lead")} took this path`) : null);
-    this.put(element, { x, y });
-    return element;
+    return el("button", { type: "button", class: `flow-pill ${pillTone(words)}`, tabindex: "-1", dataset: { edge: edge.id }, title: words }, el("span", {}, words), count, this.designer.figures ? spoken(` ${counted(passed ?? 0, "lead")} took this path`) : null);
   }
 
   /** Folds the branch behind a path. */

@@ -97,6 +97,12 @@ export class Designer extends EventTarget {
     return stepOf(this.flow, id) ?? this.flow.triggers.find((trigger) => trigger.id === id);
   }
 
+  /** The figures of a step or trigger, those of nobody included; null before the first publication. */
+  figuresOf(item) {
+    if (!this.figures) return null;
+    return this.figures[this.isTrigger(item.id) ? "triggers" : "steps"]?.[item.id] ?? { entered: 0 };
+  }
+
   /** What a step still has to be looked at for. */
   problemsOf(id) {
     return this.problems.filter((problem) => problem.step === id && !this.isAccepted(problem));

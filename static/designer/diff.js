@@ -28,9 +28,9 @@ class Drawing extends Canvas {
     }
   }
 
-  pill(edge, route, label) {
+  pill(edge, label) {
     const fate = this.designer.data.paths[edge.id];
-    const element = super.pill(edge, route, label || (edge.port === "out" ? "now" : ""));
+    const element = super.pill(edge, label || (edge.port === "out" ? "now" : ""));
     if (fate) {
       element.classList.add(`is-${fate}`);
       element.prepend(icon(SIGNS[fate], "icon icon-small"), spoken(`${WORDS[fate]}: `));

@@ -1,10 +1,10 @@
 // The flow as a picture: one SVG made of the drawing itself, with no font, style or file from elsewhere; as SVG, PNG or on paper.
 import { toast } from "../app.js";
-import { number, svg } from "./dom.js";
+import { counted, number, svg } from "./dom.js";
 import { edges } from "./graph.js";
 import { isFold } from "./folding.js";
 import { CARD } from "./layout.js";
-import { rounded } from "./routes.js";
+import { head, rounded } from "./routes.js";
 
 const TONES = { green: "#157a43", orange: "#a84b06", blue: "#1a5fc4", purple: "#7a35c4", pink: "#b8296a", teal: "#0b706d", red: "#bf2419", yellow: "#855700", indigo: "#4f46e5", gray: "#566273" };
 const [INK, MUTED, LINE, PATH] = ["#101828", "#566273", "#d5dbe5", "#8b97aa"];
@@ -96,9 +96,7 @@ export class Exporting {
     const group = svg("g", { fill: "none", stroke: PATH, "stroke-width": 1.5 });
     for (const { points, loop } of this.canvas.drawn.routes.values()) {
       if (!points.length) continue;
-      const [[px, py], [x, y]] = points.slice(-2);
-      const head = px === x ? `M${x} ${y}l-5 ${py > y ? 8 : -8}h10z` : `M${x} ${y}l${px < x ? -8 : 8} -5v10z`;
-      group.append(svg("path", { d: rounded(points), "stroke-dasharray": loop ? "5 4" : null }), svg("path", { d: head, fill: PATH, stroke: "none" }));
+      group.append(svg("path", { d: rounded(points), "stroke-dasharray": loop ? "5 4" : null }), svg("path", { d: head(points), fill: PATH, stroke: "none" }));
     }
     return group;
   }
@@ -122,13 +120,13 @@ export class Exporting {
       const item = designer.find(id);
       if (item) return this.card(at, { type: designer.typeOf(item), title: designer.titleOf(item), foot: this.foot(item) });
       const fold = canvas.folding.drawn.folds.get(id);
-      if (fold) return this.card(at, { type: { label: "Folded branch", icon: "stack-2", tone: "gray" }, title: `${fold.steps.length} steps`, foot: "" });
+      if (fold) return this.card(at, { type: { label: "Folded branch", icon: "stack-2", tone: "gray" }, title: counted(fold.steps.length, "step"), foot: "" });
       return this.card(at, { type: { label: "Trigger", icon: "bolt", tone: "gray" }, title: "Nobody can enter yet", foot: "" });
     });
   }
 
   foot(item) {
-    const all = figuresOf(this.designer, item);
+    const all = this.designer.figuresOf(item);
     const parts = all ? [`${number(all.entered)} entered`, all.here ? `${number(all.here)} here now` : "", all.result ?? ""] : [];
     return [...parts, item.note ? `Note: ${item.note}` : ""].filter(Boolean).join(" · ");
   }
@@ -155,11 +153,6 @@ export class Exporting {
     drawn.append(...[...symbol.children].map((part) => document.importNode(part, true)));
     return drawn;
   }
-}
-
-function figuresOf(designer, item) {
-  if (!designer.figures) return null;
-  return (designer.isTrigger(item.id) ? designer.figures.triggers : designer.figures.steps)?.[item.id] ?? { entered: 0 };
 }
 
 // --- words: as text nodes, so that no name can become markup, and no longer than there is room

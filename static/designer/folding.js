@@ -1,4 +1,5 @@
 // Folding a branch away: the part of the flow behind one path is drawn as a single card until it is opened again.
+import { counted } from "./dom.js";
 import { edgeOf, edges, reachable } from "./graph.js";
 
 export const isFold = (id) => id.startsWith("fold~");
@@ -108,7 +109,7 @@ export class Folding extends EventTarget {
     const branch = branchOf(this.designer.flow, edge);
     if (!canFold(this.designer.flow, branch)) return this.designer.say("There is no branch to fold here: other paths lead to these steps, too.");
     this.paths.add(edge);
-    this.changed(`Branch folded: ${branch.length === 1 ? "1 step" : `${branch.length} steps`}.`);
+    this.changed(`Branch folded: ${counted(branch.length, "step")}.`);
     return foldId(edge);
   }
 

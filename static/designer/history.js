@@ -47,13 +47,6 @@ export class History extends EventTarget {
     return entry.words;
   }
 
-  /** The flow was replaced from outside (somebody else's draft): nothing of before can be undone. */
-  reset(flow) {
-    this.past = [];
-    this.future = [];
-    this.become(flow);
-  }
-
   become(flow) {
     this.flow = flow;
     this.remember();

@@ -7,8 +7,8 @@ const idOf = (card) => card.dataset.step ?? card.dataset.fold;
 const ARROWS = ["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight"];
 
 export class Keyboard {
-  constructor({ designer, canvas, adding, picker, openPanel, help, look }) {
-    Object.assign(this, { designer, canvas, adding, picker, openPanel, help, look });
+  constructor({ designer, canvas, adding, picker, text, openPanel, help, look }) {
+    Object.assign(this, { designer, canvas, adding, picker, text, openPanel, help, look });
     document.addEventListener("keydown", (event) => this.key(event));
     canvas.list.addEventListener("focusin", (event) => {
       const card = event.target.closest(CARDS);
@@ -44,9 +44,9 @@ export class Keyboard {
   }
 
   single(event) {
-    const { canvas, designer, help, look, picker } = this;
+    const { canvas, designer, help, look, picker, text } = this;
     const card = event.target.closest?.(CARDS);
-    const anywhere = { F: look.fullScreen, C: () => canvas.folding.openAll(), f: look.fit, 0: look.home, i: look.in, o: look.out, "/": () => picker.jump(), "?": help, Escape: () => this.escape(card) };
+    const anywhere = { F: look.fullScreen, C: () => canvas.folding.openAll(), f: look.fit, 0: look.home, i: look.in, o: look.out, "/": () => picker.jump(), "?": help, t: () => text.begin(), Escape: () => this.escape(card) };
     if (event.key in anywhere) return anywhere[event.key];
     if (!card && ARROWS.includes(event.key) && (event.target === document.body || event.target.closest?.("#canvas"))) return () => this.enter();
     const removal = ["Delete", "Backspace"].includes(event.key);

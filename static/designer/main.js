@@ -4,7 +4,7 @@ import { Adding } from "./adding.js";
 import { Canvas } from "./canvas.js";
 import { choosing } from "./choosing.js";
 import { Designer } from "./designer.js";
-import { useSprite } from "./dom.js";
+import { counted, useSprite } from "./dom.js";
 import { Exporting } from "./exporting.js";
 import { Keyboard } from "./keyboard.js";
 import { live } from "./live.js";
@@ -39,7 +39,8 @@ const openPanel = (field) => setTimeout(() => panel.focus(field), 120);
 const look = looking(canvas, designer);
 new Exporting({ designer, canvas, name: data.campaign.name, sprite: data.sprite });
 
-new Keyboard({ designer, canvas, adding, picker, openPanel, help, look });
+const text = new FlowText(byId("flow-text"), { designer, canvas, urls: data.urls, toggle: byId("tool-text"), campaign: data.campaign.id });
+new Keyboard({ designer, canvas, adding, picker, text, openPanel, help, look });
 looping({ designer, canvas, menu });
 touring({ designer, url: data.urls.tour });
 new Mails({ designer, panel: byId("panel"), url: data.urls.mails, draft: data.urls.draft });
@@ -48,11 +49,10 @@ minimap(byId("minimap"), canvas, designer);
 problemList(byId("problems"), byId("problems-button"), { designer, canvas });
 publishing({ designer, saving, data });
 sharing({ designer, saving, urls: data.urls, dialog: byId("conflict-dialog"), badge: byId("hands"), editor: data.editor });
-new FlowText(byId("flow-text"), { designer, canvas, urls: data.urls, toggle: byId("tool-text"), campaign: data.campaign.id });
 
 const spoken = byId("announcements");
 designer.addEventListener("say", ({ detail }) => (spoken.textContent = detail === spoken.textContent ? `${detail} ` : detail));
-designer.addEventListener("lost", ({ detail }) => toast(`${detail.words}, and ${detail.lost} ${detail.lost === 1 ? "step" : "steps"} behind it. Undo brings everything back.`, "orange"));
+designer.addEventListener("lost", ({ detail }) => toast(`${detail.words}, and ${counted(detail.lost, "step")} behind it. Undo brings everything back.`, "orange"));
 designer.addEventListener("trouble", ({ detail }) => toast(detail, "red"));
 
 const buttons = {

@@ -1,5 +1,6 @@
 // Two people changed one draft: what each of them did to which step, and both together where they do not meet.
 import { stable } from "./graph.js";
+import { highest } from "./model.js";
 
 const LISTS = ["triggers", "steps"];
 const byId = (flow) => new Map(LISTS.flatMap((list) => flow[list].map((item) => [item.id, item])));
@@ -14,8 +15,7 @@ function fate(before, after) {
 /** Our flow with new ids for what we added, where they gave the same ids to what they added. */
 export function apart(base, mine, theirs) {
   const [was, is, other] = [base, mine, theirs].map(byId);
-  const number = (id) => Number(/\d+$/.exec(id)?.[0] ?? 0);
-  let last = Math.max(0, ...[...was.keys(), ...is.keys(), ...other.keys()].map(number));
+  let last = Math.max(...[base, mine, theirs].map((flow) => highest(flow)));
   const names = new Map();
   for (const [id, item] of is) if (!was.has(id) && other.has(id) && !same(item, other.get(id))) names.set(id, `${id[0]}${(last += 1)}`);
   const name = (id) => names.get(id) ?? id;

@@ -5,9 +5,9 @@ import { edgeOf, ordered, reachable, stepOf } from "./graph.js";
 export const freshId = (flow, prefix, reserved = 0) => `${prefix}${highest(flow, reserved) + 1}`;
 
 /** The highest number of any id, or `reserved`. */
-export function highest(flow, reserved) {
+export function highest(flow, reserved = 0) {
   const used = [...flow.steps, ...flow.triggers].map((item) => Number(/^[a-z](\d+)$/.exec(item.id)?.[1] ?? 0));
-  return Math.max(reserved, 0, ...used);
+  return Math.max(reserved, ...used);
 }
 
 const copy = (flow) => structuredClone(flow);

@@ -76,9 +76,8 @@ export class Panel {
   }
 
   figures(item) {
-    const all = this.designer.figures;
-    if (!all) return [];
-    const own = (this.designer.isTrigger(item.id) ? all.triggers : all.steps)?.[item.id] ?? { entered: 0, here: 0 };
+    const own = this.designer.figuresOf(item);
+    if (!own) return [];
     const rate = own.rate ?? { value: "–", label: "rate" };
     const cell = (value, label, scope) => {
       const content = [el("b", {}, value), el("span", {}, label)];

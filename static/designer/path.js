@@ -4,6 +4,9 @@ import { draw } from "./drawn.js";
 import { el, icon, spoken, svg } from "./dom.js";
 import { rounded } from "./routes.js";
 
+/** As many numbers as a card is wide: of a lead that went round and round the first two and the last. */
+const few = (stops) => (stops.length > 4 ? `${stops[0]}, ${stops[1]} … ${stops.at(-1)}` : stops.join(", "));
+
 class Path extends Canvas {
   placeOf(item) {
     const place = super.placeOf(item);
@@ -16,7 +19,7 @@ class Path extends Canvas {
     const isHere = item.id === here;
     const when = times[item.id].at(-1);
     const words = `${isHere ? "Here now" : "Passed"}, stop ${stops.join(" and ")}, ${when}. `;
-    place.append(el("span", { class: "flow-stop" }, icon(isHere ? "map-pin" : "check", "icon icon-small"), el("span", { "aria-hidden": "true" }, `${stops.join(", ")} · ${when}`), spoken(words)));
+    place.append(el("span", { class: "flow-stop" }, icon(isHere ? "map-pin" : "check", "icon icon-small"), el("span", { "aria-hidden": "true" }, `${few(stops)} · ${when}`), spoken(words)));
     return place;
   }
 
@@ -28,8 +31,8 @@ class Path extends Canvas {
     }
   }
 
-  pill(edge, route, label) {
-    const element = super.pill(edge, route, label);
+  pill(edge, label) {
+    const element = super.pill(edge, label);
     if (this.designer.data.passed.paths.includes(edge.id)) {
       element.classList.add("is-passed");
       element.prepend(icon("check", "icon icon-small"), spoken("Taken: "));

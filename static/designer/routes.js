@@ -147,3 +147,9 @@ export function rounded(points, radius = 12) {
   const [x, y] = points[points.length - 1];
   return `${path}L${x} ${y}`;
 }
+
+/** The tip of an arrow at the end of the points. */
+export function head(points) {
+  const [[px, py], [x, y]] = points.slice(-2);
+  return px === x ? `M${x} ${y}l-5 ${py > y ? 8 : -8}h10z` : `M${x} ${y}l${px < x ? -8 : 8} -5v10z`;
+}

@@ -13,7 +13,6 @@ export class FlowText {
     this.isTyped = false; // something stands here that the canvas does not show
     this.build();
     toggle?.addEventListener("click", () => this.turn());
-    document.addEventListener("keydown", (event) => this.key(event));
     designer.addEventListener("change", () => this.drawn());
     designer.addEventListener("choose", () => this.follow());
     addEventListener("beforeunload", (event) => this.isTyped && event.preventDefault());
@@ -37,10 +36,7 @@ export class FlowText {
     return !this.root.hidden;
   }
 
-  key(event) {
-    if (event.key !== "t" || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]") || document.querySelector("dialog[open], [popover]:popover-open")) return;
-    event.preventDefault();
+  begin() {
     this.turn(true);
     this.lines.field.focus();
   }
