@@ -28,7 +28,7 @@ class Drag {
     addEventListener("pointerdown", (second) => second.pointerId !== this.pointer && this.finish(), options); // two fingers pinch
     addEventListener("contextmenu", (menu) => this.isTouch && menu.preventDefault(), options); // a finger held is no wish for a menu
     addEventListener("keydown", (key) => key.key === "Escape" && this.active && (key.preventDefault(), this.finish()), options);
-    addEventListener("touchmove", (touch) => this.active && touch.preventDefault(), { ...options, passive: false });
+    addEventListener("touchmove", (touch) => this.active && touch.cancelable && touch.preventDefault(), { ...options, passive: false });
     this.isTouch = event.pointerType === "touch";
     if (this.isTouch) this.timer = setTimeout(() => this.begin(), HOLD);
   }
