@@ -20,8 +20,8 @@ def stamped(flow: Any, before: Mapping[str, Any], *, by: str, at: datetime) -> A
     return {**flow, "accepted": entries}
 
 
-def _key(entry: Mapping[str, Any]) -> tuple[Any, Any]:
-    return entry.get("step"), entry.get("warning")
+def _key(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return str(entry.get("step")), str(entry.get("warning"))  # whatever a browser may have sent there
 
 
 def marked(found: list[Problem], accepted: list[Accepted]) -> list[Problem]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from app.campaigns import accepting, checking
+from app.campaigns import accepting, checking, drafting
 from app.sales.models import Rep
 from tests import factories
 from tests.campaigns.conftest import SCORE, drawn, furnish, step, whole
@@ -405,3 +405,11 @@ def test_who_accepted_a_warning_is_written_by_the_server_and_kept() -> None:
     again = accepting.stamped(drawn(END, accepted=[entry]), first, by="Noor", at=factories.NOW)
 
     assert [e["by"] for e in (*first["accepted"], *again["accepted"])] == ["Mara", "Mara"]
+
+
+def test_what_is_accepted_of_no_step_is_refused_by_the_draft_and_not_before() -> None:
+    flow = drawn(END, accepted=[{"step": ["s1"], "warning": {"words": "Think."}}])
+    stamped = accepting.stamped(flow, drawn(END), by="Mara", at=factories.NOW)
+
+    with pytest.raises(drafting.BadDraft):
+        drafting.written(stamped)
