@@ -29,43 +29,42 @@ _REACTIONS = {
     "email_complained": "complained",
 }
 _LEFT = "consent_withdrawn"
-_STATES = {"sent": "sent", "not_sent": "not_sent", "failed": "failed", "in_doubt": "in_doubt"}
 _WAITING = ("ready", "deferred", "held", "claimed", "in_flight")
 
 
 def results(session: Session, campaign_id: int, period: Period) -> Results:
     """What became of the mails that fell due in the time, whenever people reacted to them."""
     found: Results = defaultdict(dict)
+    sending = _sending(session, campaign_id)
     owed = sa.and_(Message.campaign_id == campaign_id, Message.step.is_not(None))
     counted: sa.Select[*tuple[Any, ...]] = sa.select(Message.step, Message.state, sa.func.count()).where(owed)
-    states = _fallen_due(session, counted, campaign_id, period)
+    states = _fallen_due(counted, sending, period)
     for step, state, count in session.execute(states.group_by(Message.step, Message.state)):
-        name = _STATES.get(state, "waiting" if state in _WAITING else state)
+        name = "waiting" if state in _WAITING else state
         found[str(step)][name] = found[str(step)].get(name, 0) + count
     of_it = sa.and_(owed, period.holds(Message.created_at))
-    for step, kind, count in session.execute(_reactions(session, campaign_id, of_it, period)):
+    for step, kind, count in session.execute(_reactions(session, sending, of_it, period)):
         found[str(step)][_REACTIONS.get(kind, "unsubscribed")] = count
     return found
 
 
 def _fallen_due(
-    session: Session, states: sa.Select[*tuple[Any, ...]], campaign_id: int, period: Period
+    states: sa.Select[*tuple[Any, ...]], sending: dict[str, list[Any]], period: Period
 ) -> sa.Select[*tuple[Any, ...]]:
     """Those of the visits in the time; the journal has an index over it, and the outbox one over visits."""
     if period.is_all:
         return states
-    sending = _sending(session, campaign_id)
     visit = sa.and_(Decision.enrollment_id == Message.enrollment_id, Decision.visit == Message.visit)
     at = sa.and_(Decision.version_id.in_(sending["versions"]), Decision.step.in_(sending["steps"]))
     return states.join(Decision, visit).where(at, period.holds(Decision.at))
 
 
 def _reactions(
-    session: Session, campaign_id: int, of_it: sa.ColumnElement[bool], period: Period
+    session: Session, sending: dict[str, list[Any]], of_it: sa.ColumnElement[bool], period: Period
 ) -> sa.Select[*tuple[Any, ...]]:
     """By the log's index over kind, subject and time: it holds what was done about these mails, and little else."""
-    mails, topics = _sending(session, campaign_id)["mails"], db.table("topics")
-    about = sa.and_(Event.kind.in_(_REACTIONS), Event.subject.in_(mails), by_people(Event))
+    topics = db.table("topics")
+    about = sa.and_(Event.kind.in_(_REACTIONS), Event.subject.in_(sending["mails"]), by_people(Event))
     left = sa.and_(Event.kind == _LEFT, Event.subject.in_(["*", *session.scalars(sa.select(topics.c.key))]))
     since = [Event.at >= period.since] if period.since else []
     done = [
