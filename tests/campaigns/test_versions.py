@@ -238,6 +238,7 @@ def test_versions_are_compared_and_restored_by_command(app: Flask, sqlite_databa
     assert run("diff", "nurture", "--from", "1", "--to", "2").output == "~ s2  Wait: 4 days\n    Wait for: 2 -> 4\n"
     assert "+     wait: {amount: 4, unit: days}" in run("diff", "nurture", "--from", "1", "--text").output
     assert json.loads(run("diff", "nurture", "--from", "1", "--json").output)["summary"] == "Changed Wait “4 days”"
+    assert json.loads(run("diff", "nurture", "--json").output)["from"] == 2  # what is live
     assert (run("diff", "nurture", "--to", "7").exit_code, run("results", "nurture", "1", "7").exit_code) == (1, 1)
     assert "Entered in it" in run("results", "nurture", "1", "2").output
     assert run("restore", "nurture", "1").exit_code == 0

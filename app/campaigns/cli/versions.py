@@ -28,7 +28,8 @@ def diff_command(key: str, one: int | None, other: int | None, as_text: bool, as
     """What changed in KEY from one version to another, or to the draft."""
     with cli.database().read() as session:
         campaign = found(session, key)
-        before = _flow(session, campaign, one if one is not None else _live(session, campaign))
+        one = _live(session, campaign) if one is None else one
+        before = _flow(session, campaign, one)
         after = _flow(session, campaign, other)
         comparison = comparing.compare(before, after, ruling.names(session))
         data = {"key": key, "from": one, "to": other, **_plain(comparison)}
