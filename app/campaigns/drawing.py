@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.campaigns import palette
+from app.engine.catalog import STEPS
 from app.segments.ruletype import Names
 
 
@@ -26,6 +27,6 @@ def whole(flow: Mapping[str, Any], names: Names, key: str) -> dict[str, Any]:
 
 def small(flow: Mapping[str, Any]) -> dict[str, Any]:
     """Shape and colours alone: steps with where they lead and their tones."""
-    tones = {card["kind"]: card["tone"] for card in palette.steps()}
-    steps = [{"id": s["id"], "next": s["next"], "tone": tones.get(s["kind"], "gray")} for s in flow["steps"]]
+    kinds = STEPS.load()
+    steps = [{"id": s["id"], "next": s["next"], "tone": kinds[s["kind"]].tone} for s in flow["steps"]]
     return {"start": flow["start"], "steps": steps, "triggers": [{"id": t["id"]} for t in flow["triggers"]]}

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts import organisation
 from app.accounts.models import User
-from app.campaigns import notation, parts, text
+from app.campaigns import parts, text
 from app.campaigns.text import Text
 from app.engine.models import Campaign
 from app.mail.models import Mail
@@ -78,17 +78,17 @@ def programme(name: str) -> Programme:
 
 
 def _read(file: Path) -> Programme:
-    content = file.read_text(encoding="utf-8")
-    given, read = text.read(content), notation.load(content)[0]["gallery"]
-    words = {name: str(read[name]) for name in ("use", "icon")}
+    given = text.read(file.read_text(encoding="utf-8"))
+    told = given.gallery
     return Programme(
         file.stem,
         given.name,
+        use=str(told["use"]),
         about=given.description,
-        order=read["order"],
-        asks=tuple(read["asks"]),
+        icon=str(told["icon"]),
+        order=told["order"],
+        asks=tuple(told["asks"]),
         text=given,
-        **words,
     )
 
 

@@ -37,6 +37,7 @@ class Text:
     description: str = ""
     parts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     scenarios: list[dict[str, Any]] | None = None  # None: the file does not speak of them
+    gallery: dict[str, Any] = field(default_factory=dict)  # of a ready programme; read, and never written
 
 
 # --- writing
@@ -97,6 +98,7 @@ def read(content: bytes | str) -> Text:
         description=texts["description"],
         parts=included,
         scenarios=scenarios.check(_list(data, "scenarios", places), places) if "scenarios" in data else None,
+        gallery=data["gallery"] if isinstance(data.get("gallery"), dict) else {},
     )
 
 
