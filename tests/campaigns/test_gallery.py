@@ -109,6 +109,19 @@ def test_its_mails_are_finished(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_its_tasks_and_notices_can_be_read_where_a_lead_is_little_known(name: str) -> None:
+    """A last name may be missing behind a first one; whatever else is filled in has a fallback."""
+    tags = re.findall(r"\{\{.*?\}\}", str(starting.programme(name).text.flow))
+    assert [tag for tag in tags if "default(" not in tag and "last_name" not in tag] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_topic_is_asked_for_where_mails_belong_to_it(name: str) -> None:
+    chosen = starting.programme(name)
+    assert bool(chosen.topic) == any(mail.get("topic") for mail in chosen.text.parts["mails"])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_what_it_waits_for_from_outside_is_asked_for(name: str) -> None:
     """Events of the house's own product are named in what the programme asks for."""
     chosen = starting.programme(name)
