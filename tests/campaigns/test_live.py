@@ -252,6 +252,7 @@ def test_the_figures_by_url(sign_in: Any, sqlite_database: Database) -> None:
     client = sign_in("viewer")
     place = f"/campaigns/{campaign.id}/figures"
     assert client.get(place).json["whole"]["entered"] == 7
+    assert '<option value="90">Last 90 days</option>' in client.get(f"/campaigns/{campaign.id}").text
     days = {"period": "own", "from": NOW.date().isoformat(), "to": NOW.date().isoformat()}
     assert client.get(place, query_string=days).json["whole"]["entered"] == 4
     refused = client.get(place, query_string=days | {"to": date(2020, 1, 1).isoformat()})

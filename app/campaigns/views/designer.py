@@ -12,7 +12,7 @@ from app import clock
 from app.accounts import auditing
 from app.accounts.guards import allow, current_user
 from app.accounts.models import ROLES, User
-from app.campaigns import accepting, checking, drafting, editing, palette, queries, undoing
+from app.campaigns import accepting, checking, drafting, editing, palette, periods, queries, undoing
 from app.campaigns.models import Draft
 from app.campaigns.views import live
 from app.campaigns.views.room import blueprint, found
@@ -41,6 +41,7 @@ def show(campaign_id: int) -> str:
         versions=queries.versions(session(), campaign_id),
         undoable=undoing.undoable(session(), campaign_id),
         attention=queries.attention(session(), campaign_id),
+        periods=periods.CHOICES,
         data=_data(campaign, draft, version),
         may_edit=_may_edit(campaign),
     )
