@@ -10,6 +10,7 @@ export class Keyboard {
   constructor({ designer, canvas, adding, picker, text, openPanel, help, look }) {
     Object.assign(this, { designer, canvas, adding, picker, text, openPanel, help, look });
     document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("pointerdown", (event) => (this.isInSettings = Boolean(event.target.closest("#panel"))), true);
     canvas.list.addEventListener("focusin", (event) => {
       const card = event.target.closest(CARDS);
       if (card && card.matches(":focus-visible")) canvas.reveal(idOf(card));
@@ -21,10 +22,17 @@ export class Keyboard {
     const isLeaving = event.key === "Escape" && event.target.closest("#panel"); // back from the settings to their step
     if (event.defaultPrevented || event.altKey || (isTyping && !isLeaving)) return;
     if (document.querySelector("dialog[open], [popover]:popover-open")) return;
+    if (this.isMissed(event)) return;
     const run = event.ctrlKey || event.metaKey ? this.chord(event) : this.single(event);
     if (!run) return;
     event.preventDefault();
     run();
+  }
+
+  /** Typed after a press that just missed a field of the settings: letters meant for it are no commands. */
+  isMissed(event) {
+    if (event.key === "Tab" || event.target.closest("#canvas")) this.isInSettings = false;
+    return this.isInSettings && !event.ctrlKey && !event.metaKey && event.key !== "Escape";
   }
 
   chord(event) {

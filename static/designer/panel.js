@@ -33,9 +33,9 @@ export class Panel {
     const item = designer.find(ids[0]);
     if (!item) return this.showNothing();
     this.shown = item.id;
-    this.parts = { head: el("div"), paths: el("div"), problems: el("div") };
+    this.parts = { head: el("div"), paths: el("div"), problems: el("div", { class: "panel-problems" }) }; // below, so that no field moves when they come and go
     this.form = new SettingsForm({ designer, urls: this.urls, id: item.id, what: designer.isTrigger(item.id) ? "trigger" : "step" });
-    this.root.replaceChildren(this.parts.head, this.parts.problems, this.nameField(item), this.form.root, this.parts.paths, this.noteField(item), this.foot(item));
+    this.root.replaceChildren(this.parts.head, this.nameField(item), this.form.root, this.parts.paths, this.noteField(item), this.foot(item));
     this.refresh();
   }
 
@@ -60,7 +60,7 @@ export class Panel {
 
   head(item) {
     const type = this.designer.typeOf(item);
-    const words = el("div", { class: "panel-head-text" }, el("div", { class: "flow-card-kind" }, type.label), el("h2", { class: "panel-title", id: "panel-title" }, this.designer.titleOf(item)));
+    const words = el("div", { class: "panel-head-text" }, el("div", { class: "flow-card-kind" }, type.label), el("h2", { class: "panel-title", id: "panel-title", title: this.designer.titleOf(item) }, this.designer.titleOf(item)));
     return el("div", { class: `panel-head tone-${type.tone}` }, tile(type.icon, type.tone, ""), words, this.closer());
   }
 
@@ -175,14 +175,14 @@ export class Panel {
   }
 
   foot(item) {
-    if (!this.designer.mayEdit) return "";
+    if (!this.designer.mayEdit) return this.parts.problems;
     const buttons = [el("button", { type: "button", class: "btn btn-outline-danger btn-sm", onclick: () => this.designer.remove([item.id]) }, this.designer.isTrigger(item.id) ? "Delete trigger" : "Delete step")];
     const button = (label, title, run) => el("button", { type: "button", class: "btn btn-sm", title, onclick: run }, label);
     if (!this.designer.isTrigger(item.id)) {
       buttons.push(button("Duplicate", "Ctrl+D", () => this.designer.duplicate([item.id])), button("Copy", "Ctrl+C; paste it at any “+”", () => this.designer.copy([item.id])));
       if (Object.keys(item.next).length) buttons.push(button("Branch", "Choose this step and all that only it leads to (B)", () => this.designer.chooseBranch(item.id)));
     }
-    return el("div", { class: "panel-foot" }, buttons);
+    return el("div", { class: "panel-foot" }, this.parts.problems, buttons);
   }
 
   showSeveral() {

@@ -118,12 +118,17 @@ export class SettingsForm {
 
   complain(complaints) {
     this.root.querySelectorAll(".field-error").forEach((note) => note.remove());
-    this.root.querySelectorAll("[aria-invalid]").forEach((field) => field.removeAttribute("aria-invalid"));
+    for (const field of this.root.querySelectorAll("[aria-invalid]")) {
+      field.removeAttribute("aria-invalid");
+      field.classList.remove("is-invalid"); // as the server drew it
+    }
     for (const { at, sentence } of complaints) {
       const part = this.root.querySelector(`[data-setting="${CSS.escape(at)}"]`);
       if (!part) continue;
       part.append(el("div", { class: "field-error", "data-live": "" }, icon("alert-circle"), sentence));
-      part.querySelector("input:not([type=hidden]), select, textarea")?.setAttribute("aria-invalid", "true");
+      const field = part.querySelector("input:not([type=hidden]), select, textarea");
+      field?.setAttribute("aria-invalid", "true");
+      field?.classList.add("is-invalid");
     }
   }
 }

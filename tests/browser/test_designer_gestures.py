@@ -373,3 +373,26 @@ def test_the_tour_is_taken_by_keys_and_not_offered_again(draw: Open, check_axe: 
     page.reload()
     expect(page.locator(".panel-empty")).to_be_visible()
     expect(page.locator(".panel-tour")).to_have_count(0)
+
+
+def test_the_settings_hold_still_and_what_is_typed_beside_a_field_commands_nothing(
+    draw: Open, complaints: list[str]
+) -> None:
+    page = draw(drawn(step("s1", "wait", {"out": "s2"}), step("s2", "send_email", {"out": "s3"}), step("s3", "exit")))
+    page.locator('[data-step="s2"]').click()
+    expect(page.locator(".panel-problem")).to_contain_text("Mail is missing")
+    mail, name = page.locator("#panel select[name=mail]"), page.locator("#panel-name")
+    expect(mail).to_have_class(re.compile("is-invalid"))
+    before = name.bounding_box()
+    mail.select_option(index=1)
+    expect(page.locator(".panel-problem")).to_have_count(0)
+    expect(mail).not_to_have_class(re.compile("is-invalid"))
+    assert name.bounding_box() == before
+    page.locator("#panel-title").click()  # beside the name
+    page.keyboard.type("total failure, 0 to 7")
+    page.keyboard.press("Delete")
+    expect(page.get_by_label("The flow as text")).to_be_hidden()
+    assert titles(page).count("Send email") == 1
+    page.locator('[data-step="s2"]').click()
+    page.keyboard.press("Delete")
+    assert titles(page).count("Send email") == 0
