@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +11,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.db import Database
-from app.mail import departures, leasing, links, recovering
+from app.mail import alternating, departures, leasing, links, recovering
 from app.mail.batching import BATCH, Batches
 from app.mail.departures import Departures
 from app.mail.lanes import Delivered, Desk, Lane, write_outcomes
@@ -119,16 +117,7 @@ def _batch(desk: Desk, lanes: Sequence[Lane], prepared: list[Prepared]) -> bool:
     """Send one batch; False when there is no use in going on now."""
     going, is_full = _allowed(desk, prepared)
     queues = desk.pacing.lanes([(domain_of(each.recipient), each) for each in going], len(lanes))
-    if len(lanes) == 1:
-        lanes[0].send(queues[0])
-    else:
-        with ThreadPoolExecutor(len(lanes)) as pool:
-            runs = [
-                pool.submit(contextvars.copy_context().run, lane.send, queue)
-                for lane, queue in zip(lanes, queues, strict=True)
-            ]
-        for run in runs:
-            run.result()
+    alternating.run(lane.send(queue) for lane, queue in zip(lanes, queues, strict=True))
     unsent = [each.held for queue in queues for each in queue]
     if unsent:
         with desk.database.write() as session:

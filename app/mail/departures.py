@@ -51,7 +51,7 @@ class Departures:
 
     def end(self, held: Held, outcome: Outcome) -> None:
         """Note what the server said."""
-        said = {name: getattr(outcome, name) for name in Outcome.__slots__}
+        said = (outcome.state, outcome.reply, outcome.code, outcome.is_down, outcome.slows)
         os.write(self._file, b"%d %d %s\n" % (held.id, held.attempt, json.dumps(said).encode()))
 
     def forget(self) -> None:
@@ -126,7 +126,7 @@ def _read(path: Path) -> Left | None:
             key = int(number), int(attempt)
             left.begun.add(key)
             if said:
-                left.ended[key] = Outcome(**json.loads(said))
+                left.ended[key] = Outcome(*json.loads(said))
     except (IndexError, ValueError, TypeError):
         return None
     return left if boot and boot == _boot() else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -47,7 +47,7 @@ class Delivered:
 
 @dataclass(slots=True)
 class Desk:
-    """What the connections of one pass share; one of them at a time talks to the database."""
+    """What the connections of one pass share."""
 
     database: Database
     now: datetime
@@ -56,7 +56,6 @@ class Desk:
     notes: Departures | None = None
     report: Delivered = field(default_factory=Delivered)
     started: float = field(default_factory=time.monotonic)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def moment(self) -> datetime:
         """The pass's time moved on by what has really passed: leases run out while we work."""
@@ -71,17 +70,20 @@ class Lane:
     transport: Transport
     unwritten: list[tuple[Prepared, Outcome]]
 
-    def send(self, queue: deque[Prepared]) -> None:
-        """Send until the queue is empty or the way is broken; what is left in the queue was not begun."""
+    def send(self, queue: deque[Prepared]) -> Iterator[int]:
+        """Send until the queue is empty or the way is broken; what is left in the queue was not begun.
+
+        Gives the number of the file by which an answer comes, whenever one is waited for.
+        """
         while queue and not self.desk.report.stopped:
-            self._hand_over(self._begun(_group(queue, self.desk.pacing.pace.together)))
+            yield from self._hand_over(self._begun(_group(queue, self.desk.pacing.pace.together)))
 
     def _begun(self, group: list[Prepared]) -> list[tuple[Prepared, Envelope]]:
         """Commit, together: the outcomes of the group before, and that this one is on its way."""
         desk = self.desk
         written = [(each, desk.writer.preparing.attempt(each)) for each in group]
         ready = [(each, mail) for each, mail in written if isinstance(mail, Envelope)]
-        with desk.lock, desk.database.write() as session:
+        with desk.database.write() as session:
             counted = write_outcomes(session, self.unwritten, desk.now)
             for each, problem in written:
                 if not isinstance(problem, Envelope):
@@ -96,7 +98,7 @@ class Lane:
         self._count(counted)
         return [(each, mail) for each, mail in ready if each.held.id in begun]
 
-    def _hand_over(self, group: list[tuple[Prepared, Envelope]]) -> None:
+    def _hand_over(self, group: list[tuple[Prepared, Envelope]]) -> Iterator[int]:
         desk = self.desk
         waiting = deque(each for each, _ in group)
         begun: set[int] = set()
@@ -109,6 +111,9 @@ class Lane:
 
         try:
             for outcome in deliver_all(self.transport, [mail for _, mail in group], leaving):
+                if isinstance(outcome, int):
+                    yield outcome
+                    continue
                 each = waiting.popleft()
                 if desk.notes is not None:
                     desk.notes.end(each.held, outcome)
@@ -132,7 +137,7 @@ class Lane:
 
     def end(self) -> None:
         """Write down what is left to write."""
-        with self.desk.lock, self.desk.database.write() as session:
+        with self.desk.database.write() as session:
             counted = write_outcomes(session, self.unwritten, self.desk.now)
         self._count(counted)
 
@@ -157,20 +162,12 @@ def write_outcomes(session: Session, unwritten: list[tuple[Prepared, Outcome]], 
     """The states the messages came to; "" for those about which another worker has decided."""
     sent = [(each, outcome) for each, outcome in unwritten if outcome.state == "sent"]
     ours = leasing.finish_sent(session, [(each.held, outcome) for each, outcome in sent], now=now)
-    recording.record_keyed(session, [_sent_event(each, now) for each, _ in sent if _is_of_lead(each, ours)])
+    left = [(each.message, each.mail_key) for each, _ in sent if each.held.id in ours]
+    told = [[m.id, m.lead_id, m.campaign_id, key] for m, key in left if m.lead_id is not None]
+    recording.record_sent(session, told, now)
     states = ["sent"] * len(ours)
     states += [_write(session, each, outcome, now) for each, outcome in unwritten if outcome.state != "sent"]
     return states
-
-
-def _is_of_lead(each: Prepared, ours: set[int]) -> bool:
-    return each.held.id in ours and each.message.lead_id is not None
-
-
-def _sent_event(each: Prepared, at: datetime) -> dict[str, object]:
-    message = each.message
-    names = {"message_id": message.id, "campaign_id": message.campaign_id, "key": f"sent:{message.id}"}
-    return {"kind": "email_sent", "identity_id": message.lead_id, "subject": each.mail_key, "at": at, **names}
 
 
 def _write(session: Session, each: Prepared, outcome: Outcome, now: datetime) -> str:

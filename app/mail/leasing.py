@@ -125,14 +125,22 @@ def begin(session: Session, begins: Sequence[Begins], *, now: datetime, moment: 
 
 def _in_flight(session: Session, held: Sequence[Held], *, locks: bool = False) -> set[int]:
     """Which of these are on their way by this worker."""
-    attempts = {each.id: each.attempt for each in held}
-    query = sa.select(MESSAGES.c.id, MESSAGES.c.attempt).where(
-        MESSAGES.c.id.in_(attempts),
+    rows = [[each.id, each.worker, each.attempt] for each in held]
+    return set(session.connection().scalars(_flying(locks), {"given_rows": rows}))
+
+
+@cache
+def _flying(locks: bool) -> sa.Select[Any]:
+    rows = sa.bindparam("given_rows", type_=Json)
+    given = rows_in(rows, id=Key, worker=sa.Text(), attempt=sa.SmallInteger())
+    mine = sa.and_(
+        MESSAGES.c.id == given.c.id,
         MESSAGES.c.state == "in_flight",
-        MESSAGES.c.claimed_by.in_({h.worker for h in held}),
+        MESSAGES.c.claimed_by == given.c.worker,
+        MESSAGES.c.attempt == given.c.attempt,
     )
-    found = session.execute(query.with_for_update() if locks else query)
-    return {row.id for row in found if attempts[row.id] == row.attempt}
+    query = sa.select(MESSAGES.c.id).join_from(given, MESSAGES, mine)
+    return query.with_for_update(of=MESSAGES) if locks else query
 
 
 @cache

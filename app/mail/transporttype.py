@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from app.kinds import Catalog
 from app.mail.rendering import Envelope
@@ -55,6 +55,20 @@ class Transport(Protocol):
         """Let go of connections and files."""
 
 
+@runtime_checkable
+class Patient(Transport, Protocol):
+    """A way that answers later: others may go on meanwhile."""
+
+    def begin(self, envelope: Envelope, then: Envelope | None = None) -> Outcome | None:
+        """Send all of it; None when the answer is still to come, else what became of it already."""
+
+    def waits_on(self) -> int | None:
+        """The number of the file by which the answer comes; None when it is here."""
+
+    def finish(self) -> Outcome:
+        """Wait for the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class TransportType:
     """A kind of transport: the words for people, the schemes of TRELLIS_MAIL_URL it answers to, and how to open it."""
@@ -74,14 +88,22 @@ class BadMailUrl(ValueError):
 
 def deliver_all(
     transport: Transport, envelopes: Sequence[Envelope], leaving: Callable[[int], None]
-) -> Iterator[Outcome]:
-    """One outcome for each mail, in order; `leaving` is told the place of each before anything of its content is sent.
+) -> Iterator[Outcome | int]:
+    """One outcome for each mail, in order, and between them the file numbers that its answer is waited for at.
 
-    After one that says the way is broken the rest are not tried: they have no outcome, and have not left.
+    `leaving` is told the place of each mail before anything of its content is sent. After an outcome that says the way is
+    broken the rest are not tried: they have no outcome, and have not left.
     """
+    patient = transport if isinstance(transport, Patient) else None
     for place, (envelope, then) in enumerate(zip_longest(envelopes, envelopes[1:])):
         leaving(place)
-        outcome = transport.deliver(envelope, then)
+        outcome = patient.begin(envelope, then) if patient else transport.deliver(envelope, then)
+        if outcome is None and patient:
+            number = patient.waits_on()
+            if number is not None:
+                yield number
+            outcome = patient.finish()
+        assert outcome is not None
         yield outcome
         if outcome.is_down:
             return

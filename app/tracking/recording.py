@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.db import Instant, Json, Key, table
+from app.db import Instant, Json, Key, rows_in, table
 from app.tracking import cleaning
 from app.tracking.models import BODY_LANGUAGE, EVENT_KINDS, Event, Identity
 
@@ -60,13 +62,33 @@ def record(
     return event_id
 
 
-def record_keyed(session: Session, rows: list[dict[str, Any]]) -> None:
-    """Record many events of our own doing at once; each names kind, identity_id, subject, at, key and what it belongs to."""
-    for row in rows:
-        _check(row["kind"])
-    shared = {"recorded_at": clock.now(), "agent": "unknown", "props": {}, "is_new": True}
+def record_sent(session: Session, rows: Sequence[Sequence[Any]], at: datetime) -> None:
+    """Record that mails left, once each: rows of message id, lead id, campaign id (or None) and the mail's key."""
     if rows:
-        session.connection().execute(insert_once(session, EVENTS, "key"), [shared | row for row in rows])
+        given = {"given_rows": rows, "given_at": at, "given_now": clock.now()}
+        session.connection().execute(_recording_sent(session.get_bind().dialect.name), given)
+
+
+@cache
+def _recording_sent(dialect: str) -> Any:
+    """The statement of `record_sent`, built once: putting it together took longer than running it."""
+    given = rows_in(sa.bindparam("given_rows", type_=Json), message=Key, lead=Key, campaign=Key, mail=sa.Text())
+    values: dict[str, Value] = {
+        "at": sa.bindparam("given_at", type_=Instant),
+        "recorded_at": sa.bindparam("given_now", type_=Instant),
+        "kind": sa.literal("email_sent", sa.String),
+        "subject": given.c.mail,
+        "identity_id": given.c.lead,
+        "agent": sa.literal("unknown", sa.String),
+        "props": sa.literal({}, Json),
+        "message_id": given.c.message,
+        "campaign_id": given.c.campaign,
+        "key": sa.literal("sent:", sa.String) + sa.cast(given.c.message, sa.String),
+        "is_new": sa.true(),
+    }
+    picked = sa.select(*(value.label(name) for name, value in values.items())).where(sa.true())
+    insert = _spelled(dialect).insert(EVENTS).from_select(list(values), picked, include_defaults=False)
+    return insert.on_conflict_do_nothing(index_elements=["key"])
 
 
 def record_for(
@@ -144,8 +166,11 @@ def see_all(session: Session, sightings: sa.FromClause) -> None:
 
 def insert_once(session: Session, into: sa.Table, unique: str) -> Any:
     """INSERT … ON CONFLICT DO NOTHING, which each dialect spells in its own class."""
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    return dialect.insert(into).on_conflict_do_nothing(index_elements=[unique])
+    return _spelled(session.get_bind().dialect.name).insert(into).on_conflict_do_nothing(index_elements=[unique])
+
+
+def _spelled(dialect: str) -> Any:
+    return sqlite if dialect == "sqlite" else postgresql
 
 
 def _value(given: Any, kind: sa.types.TypeEngine[Any]) -> Value:

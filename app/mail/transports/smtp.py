@@ -6,6 +6,7 @@ import contextlib
 import re
 import smtplib
 import socket
+import ssl
 import time
 from pathlib import Path
 
@@ -40,7 +41,11 @@ class SmtpTransport:
         self._drop()
 
     def deliver(self, envelope: Envelope, then: Envelope | None = None) -> Outcome:
-        """Try one mail. Never raises for what the other side does.
+        """Try one mail, and wait for the answer. Never raises for what the other side does."""
+        return self.begin(envelope, then) or self.finish()
+
+    def begin(self, envelope: Envelope, then: Envelope | None = None) -> Outcome | None:
+        """Hand over one mail; None when all of it is written. Before its last dot is, the server cannot have it.
 
         `then` is the mail that follows: a server that takes commands in one breath is told its addresses together with
         the end of this one (RFC 2920, 3.1), so that a mail costs one journey to and fro.
@@ -52,10 +57,6 @@ class SmtpTransport:
             return Outcome("deferred", str(error), is_down=True)
         self._used_at = time.monotonic()
         self._count += 1
-        return self._talk(smtp, envelope, then)
-
-    def _talk(self, smtp: smtplib.SMTP, envelope: Envelope, then: Envelope | None) -> Outcome:
-        """One mail. Before its last dot is written the server cannot have it; after it, only its answer tells."""
         content = _stuffed(envelope.data) + b".\r\n"
         written = 0
         try:
@@ -67,15 +68,30 @@ class SmtpTransport:
             while written < len(data):
                 written += smtp.sock.send(data[written:])  # type: ignore[union-attr]
             self._announced = then if following else None
-            code, reply = self._answer(smtp)
         except (*LOST, smtplib.SMTPException) as error:
-            self._drop()
-            if written < len(content):
-                lost = f"The connection broke before the mail was handed over: {said(error)}"
-                return Outcome("deferred", lost, is_down=True)
+            return self._lost(error, is_handed_over=written >= len(content))
+        return None
+
+    def waits_on(self) -> int | None:
+        sock = self._smtp.sock if self._smtp is not None else None
+        is_here = sock is None or b"\n" in self._read or (isinstance(sock, ssl.SSLSocket) and sock.pending())
+        return None if is_here or sock is None else sock.fileno()
+
+    def finish(self) -> Outcome:
+        """What the server answers to the last dot; only that tells whether it has the mail."""
+        assert self._smtp is not None
+        try:
+            code, reply = self._answer(self._smtp)
+        except (*LOST, smtplib.SMTPException) as error:
+            return self._lost(error, is_handed_over=True)
+        return self._outcome(code, reply, of_domain=True)
+
+    def _lost(self, error: BaseException, *, is_handed_over: bool) -> Outcome:
+        self._drop()
+        if is_handed_over:
             lost = f"The connection broke while the server was taking the mail: {said(error)}"
             return Outcome("in_doubt", lost, is_down=True)
-        return self._outcome(code, reply, of_domain=True)
+        return Outcome("deferred", f"The connection broke before the mail was handed over: {said(error)}", is_down=True)
 
     def _announcement(self, smtp: smtplib.SMTP, then: Envelope | None) -> bytes:
         """The addresses of the mail that follows, if they may go out now."""
@@ -124,6 +140,10 @@ class SmtpTransport:
     def _answer(self, smtp: smtplib.SMTP) -> tuple[int, bytes]:
         """One whole answer. The time limit holds for its bytes together, too, however slowly they come."""
         assert smtp.sock is not None
+        line, is_whole, rest = self._read.partition(b"\n")
+        if is_whole and line[3:4] != b"-" and line[:3].isdigit():  # most come together, one line each
+            self._read = rest
+            return int(line[:3]), line[4:].strip()
         until = time.monotonic() + self._relay.timeout
         lines: list[bytes] = []
         while not lines or lines[-1][3:4] == b"-":
