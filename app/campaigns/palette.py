@@ -58,7 +58,13 @@ def _rank(order: tuple[str, ...], name: str) -> int:
 
 def _step(kind: str, type_: StepType) -> dict[str, Any]:
     first = first_settings(type_.settings)
-    return {**_card(kind, type_), "tone": type_.tone, "ports": plain(ports(type_, first) or OUT)}
+    amid = first | type_.amid
+    return {
+        **_card(kind, type_),
+        "tone": type_.tone,
+        "ports": plain(ports(type_, first) or OUT),
+        "amid": {"settings": amid, "ports": plain(ports(type_, amid) or OUT)} if type_.amid else None,
+    }
 
 
 def _card(kind: str, type_: StepType | TriggerType) -> dict[str, Any]:

@@ -7,7 +7,7 @@ arrival, and may give `run` to choose the port once the time has come. Ports are
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -72,6 +72,7 @@ class StepType:
     lets_pass: Callable[[Any], bool] = lambda settings: False  # a wait by which who comes again may pass at once
     rests: bool = False  # it acts, and may keep a lead until somebody outside has answered
     rewrites: bool = False  # it changes what is known of the lead, its time zone perhaps
+    amid: dict[str, Any] = field(default_factory=dict)  # what it starts with instead where other steps come behind it
     owes: bool = False  # something leaves the house: goals and exits are asked once more before it
     help: str = ""
 

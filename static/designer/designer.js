@@ -164,7 +164,9 @@ export class Designer extends EventTarget {
 
   insert(edge, kind) {
     const type = this.data.steps.find((one) => one.kind === kind);
-    this.apply(model.insert(this.flow, edge, this.fresh(kind), this.data.reserved), `${type.label} added`);
+    const behind = this.find(edgeOf(this.flow, edge)?.to);
+    const step = behind?.kind === "exit" ? this.fresh(kind) : this.fresh(kind, type.amid ?? type);
+    this.apply(model.insert(this.flow, edge, step, this.data.reserved), `${type.label} added`);
   }
 
   remove(ids = this.chosen) {
@@ -204,10 +206,9 @@ export class Designer extends EventTarget {
     this.apply(loopWith(this.flow, edge, to, steps, this.data.reserved), isLimited ? "Loop drawn, with a limit and a wait" : "Loop drawn, with a wait");
   }
 
-  /** A new step of a kind as it comes out of the palette. */
-  fresh(kind) {
-    const type = this.data.steps.find((one) => one.kind === kind);
-    return { kind, settings: type.settings, ports: type.ports.filter((port) => !port.optional).map((port) => port.name) };
+  /** A new step of a kind as it comes out of the palette, or with the settings it has amid other steps. */
+  fresh(kind, { settings, ports } = this.data.steps.find((one) => one.kind === kind)) {
+    return { kind, settings, ports: ports.filter((port) => !port.optional).map((port) => port.name) };
   }
 
   copy(ids = this.chosenSteps) {

@@ -139,12 +139,19 @@ export function connect(flow, edge, to) {
   return { flow: after, lost: prune(flow, after) };
 }
 
+/** The only way out of a step that is given several leads to where the first of them leads: nothing behind it is lost. */
+function handOn(step, ports, known) {
+  const first = ports.find((port) => !port.optional && !(port.name in step.next));
+  if (first && "out" in step.next && !known.includes("out")) step.next[first.name] = step.next.out;
+}
+
 /** Store a step's settings; paths follow its ports: a new port gets an exit, a port that is gone takes its own path along. */
 export function configure(flow, id, settings, ports, reserved = 0) {
   const after = copy(flow);
   const step = stepOf(after, id);
   step.settings = structuredClone(settings);
   const known = ports.map((port) => port.name);
+  handOn(step, ports, known);
   for (const port of Object.keys(step.next)) if (!known.includes(port)) delete step.next[port];
   for (const port of ports) if (!port.optional && !(port.name in step.next)) step.next[port.name] = addExit(after, id, reserved);
   step.next = ordered(step.next, ports);

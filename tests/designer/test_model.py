@@ -84,6 +84,13 @@ def test_new_settings_bring_and_take_paths(run: Run) -> None:
     assert answer["lost"] == 1
 
 
+def test_the_only_path_of_a_step_becomes_the_first_of_several_and_loses_nothing(run: Run) -> None:
+    answer = run("operate", "configure", LINE, "s1", {"n": 1}, [{"name": "missed"}, {"name": "reached"}])
+
+    assert nexts(answer)["s1"] == {"missed": "s2", "reached": "s4"}
+    assert answer["lost"] == 0
+
+
 def test_an_optional_path_is_drawn_and_taken_away(run: Run) -> None:
     ports = [{"name": "out"}, {"name": "not_sent", "optional": True}]
     drawn = run("operate", "togglePort", LINE, "s1", "not_sent", ports)

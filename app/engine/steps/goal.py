@@ -87,5 +87,6 @@ STEP = StepType(
     ports=ports,
     rules=lambda settings: [settings.rule],
     is_goal=True,
+    amid={"otherwise": "go_on"},
     help="Watched all the time, for everybody inside. It counts once for each passage.",
 )
