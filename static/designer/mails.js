@@ -7,7 +7,9 @@ export class Mails {
     Object.assign(this, { designer, panel, url, draft });
     panel.addEventListener("click", (event) => {
       const button = event.target.closest("[data-mails]");
-      if (button) this.open(panel.querySelector(`select[name="${button.dataset.mails}"]`), "edit" in button.dataset);
+      if (!button) return;
+      const opened = this.open(panel.querySelector(`select[name="${button.dataset.mails}"]`), "edit" in button.dataset);
+      if ("make" in button.dataset) opened.then(() => this.begin());
     });
   }
 
@@ -38,11 +40,12 @@ export class Mails {
     this.select = select;
     this.wanted = select.value;
     await this.load();
-    this.current = this.mails.find((mail) => mail.key === select.value) ?? this.mails[0];
+    const sent = this.mails.find((mail) => mail.key === select.value);
+    this.current = sent ?? this.mails[0];
     this.search.value = "";
     this.root.showModal();
     this.fill(); // shown already, so that the mail that is sent now comes into view
-    this.show(isEdited && Boolean(this.current));
+    this.show(isEdited && Boolean(sent));
     (isEdited ? this.done : this.search).focus();
   }
 
@@ -57,6 +60,7 @@ export class Mails {
     for (const part of [this.editor, this.done, this.back]) part.hidden = !isEditing;
     for (const part of [this.chooser, this.use, this.edit, this.create]) part.hidden = isEditing;
     this.name.hidden = true;
+    this.create.replaceChildren(icon("plus"), "New mail");
     const mayEdit = this.designer.mayEdit;
     this.edit.hidden ||= !mayEdit;
     this.create.hidden ||= !mayEdit;
@@ -129,12 +133,14 @@ export class Mails {
   async begin() {
     if (this.name.hidden) {
       this.name.hidden = false;
+      this.create.replaceChildren(icon("plus"), "Create it");
       return this.name.focus();
     }
     const name = this.name.value.trim();
     if (!name) return this.name.focus();
     const form = new FormData();
     form.set("name", name);
+    form.set("topic", this.designer.flow.topic ?? "");
     const before = new Set(this.mails.map((mail) => mail.key));
     await post(this.url.replace(/\/choices$/, ""), form);
     await this.load();

@@ -74,7 +74,7 @@ export class SettingsForm {
       const [name, value] = part.dataset.shownIf.split("=");
       const field = this.root.elements.namedItem(name);
       const set = field?.type === "checkbox" ? (field.checked ? field.value : "") : field?.value;
-      part.hidden = field ? set !== value : false;
+      part.hidden = field ? (value === "*" ? !set : set !== value) : false; // “*” is any value
     }
   }
 

@@ -270,9 +270,13 @@ def test_a_warning_is_accepted_and_taken_up_again(draw: Open, sqlite_database: D
 def test_a_mail_is_chosen_by_its_preview_written_and_made(
     draw: Open, sqlite_database: Database, check_axe: Any
 ) -> None:
-    page = draw(drawn(step("s1", "send_email", {"out": "s2"}), step("s2", "exit")))
+    page = draw(drawn(step("s1", "send_email", {"out": "s2"}), step("s2", "exit"), topic="news"))
     page.locator('[data-step="s1"]').click()
-    page.locator("[data-mails]:not([data-edit])").click()
+    expect(page.locator("[data-mails][data-edit]")).to_be_hidden()  # there is none yet
+    page.locator("[data-mails][data-make]").click()
+    expect(page.locator(".mails-dialog button", has_text="Create it")).to_be_visible()
+    page.locator(".mails-dialog .dialog-head button").click()
+    page.locator("[data-mails]:not([data-edit], [data-make])").click()
     expect(page.frame_locator(".mails-look iframe").locator("body")).to_contain_text("Unsubscribe")
     check_axe(page)
     page.locator(".mails-row", has_text="Welcome").focus()
@@ -285,8 +289,9 @@ def test_a_mail_is_chosen_by_its_preview_written_and_made(
     page.locator(".mails-dialog button", has_text="Other mails").click()
     page.locator(".mails-dialog button", has_text="New mail").click()
     page.keyboard.type("Second thoughts")
-    page.keyboard.press("Enter")
+    page.locator(".mails-dialog button", has_text="Create it").click()
     expect(editor.locator(".page-title")).to_have_text("Second thoughts")
+    expect(editor.locator(".page-head, main").first).to_contain_text("News")  # the campaign's topic
     page.locator(".mails-dialog .dialog-foot button", has_text="Done").click()
     expect(page.locator(".flow-card.is-chosen .flow-card-title")).to_contain_text("Second thoughts")
     saved(page)

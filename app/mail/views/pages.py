@@ -104,8 +104,9 @@ def find(mail_id: int) -> Mail:
 
 def _given() -> dict[str, Any]:
     purpose = request.form.get("purpose", "marketing")
+    topic = topics.by_key(session(), request.form.get("topic", ""))  # that of the campaign it is written for
     return {
         "name": request.form.get("name", ""),
         "purpose": purpose if purpose in publishing.PURPOSES else "marketing",
-        "topic_id": request.form.get("topic_id", type=int) or None,
+        "topic_id": request.form.get("topic_id", type=int) or (topic.id if topic else None),
     }
