@@ -1,19 +1,9 @@
 // What every page shares: theme, menu, dialogs, confirmations, toasts, copying, and the token on htmx requests.
+import { toast } from "./toasts.js";
 
 const one = (selector, root = document) => root.querySelector(selector);
 
 // --- toasts: the server says so with the header HX-Trigger: {"toast": {"text": "Saved", "tone": "green"}}
-
-export function toast(text, tone = "green") {
-  const note = one("#toast-template").content.firstElementChild.cloneNode(true);
-  note.classList.add(`tone-${tone}`);
-  one(".toast-text", note).textContent = text;
-  one("#toasts").append(note);
-  const stay = tone === "red" ? 12000 : 5000;
-  let timer = setTimeout(() => note.remove(), stay);
-  note.addEventListener("pointerenter", () => clearTimeout(timer));
-  note.addEventListener("pointerleave", () => (timer = setTimeout(() => note.remove(), stay)));
-}
 
 document.addEventListener("toast", (event) => toast(event.detail.text ?? event.detail.value, event.detail.tone));
 

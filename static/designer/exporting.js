@@ -1,5 +1,5 @@
 // The flow as a picture: one SVG made of the drawing itself, with no font, style or file from elsewhere; as SVG, PNG or on paper.
-import { toast } from "../app.js";
+import { toast } from "../toasts.js";
 import { counted, number, svg } from "./dom.js";
 import { edges } from "./graph.js";
 import { isFold } from "./folding.js";

@@ -1,5 +1,5 @@
 // Opens the designer: reads what the page carries, joins the parts, and keeps the figures fresh.
-import { toast } from "../app.js";
+import { toast } from "../toasts.js";
 import { Adding } from "./adding.js";
 import { Canvas } from "./canvas.js";
 import { choosing } from "./choosing.js";

@@ -1,5 +1,5 @@
 // The button "Publish": saves what is on the canvas first, shows the plan for leads inside, then asks the server to publish.
-import { toast } from "../app.js";
+import { toast } from "../toasts.js";
 import { post } from "./saving.js";
 
 export function publishing({ designer, saving, data }) {
