@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -128,7 +129,9 @@ def _meets(stay: Stay, span: Span) -> bool:
 
 def _thing(each: Expectation, facts: Facts, last: datetime) -> Verdict:
     if each.value and each.value not in facts.mails:
-        return Verdict(each.text, False, f"There is no mail with the key {each.value}.")
+        keys = difflib.get_close_matches(each.value, sorted(facts.mails), n=3, cutoff=0.3)
+        near = f" Nearest are: {', '.join(keys)}." if keys else ""
+        return Verdict(each.text, False, f"There is no mail with the key {each.value}.{near}")
     of_kind = [h for h in facts.happened if h.kind == each.what and (not each.value or h.key == each.value)]
     span = (last, None) if each.is_further else within(each, facts.began, facts.zone)
     counted = [h for h in of_kind if _in_time(h.at, span) and not (each.is_further and h.at == last)]
@@ -181,7 +184,7 @@ def _where(each: Expectation, facts: Facts) -> tuple[list[Stay], str]:
     """When it stood there; or that there is no such step."""
     ids = facts.steps(each.value)
     if not ids:
-        listed = ", ".join(facts.titles)
+        listed = ", ".join(f"{id_} ({title})" for id_, title in facts.titles.items())
         return [], f"There is no step “{each.value}” in this flow; its steps are {listed}."
     return [stay for stay in facts.stays if stay.step in ids], ""
 

@@ -35,7 +35,7 @@ def _listed(given: Any) -> Any:
 
 
 def _lines(given: Any) -> Any:
-    """`- day 3: clicks welcome` is the line it looks like."""
+    """`- day 3: clicks welcome` is the line it looks like, and so is `- passes Tag: cold`."""
     items = _listed(given)
     return [_line(item) for item in items] if isinstance(items, list) else items
 
@@ -43,7 +43,7 @@ def _lines(given: Any) -> Any:
 def _line(item: Any) -> Any:
     if isinstance(item, Mapping) and len(item) == 1:
         [(moment, words)] = item.items()
-        item = f"{moment} {words}"
+        item = f"{moment} {words}" if moments.read(moment.strip()) else f"{moment}: {words}"
     return " ".join(item.split()) if isinstance(item, str) else item
 
 

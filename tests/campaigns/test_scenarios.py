@@ -121,7 +121,7 @@ def test_a_line_that_does_not_hold_says_what_happened_instead_and_why(
     nobody = {**READY, "given": {**GIVEN, "fields": {"job_title": "Clerk"}}}
     late = {**READY, "when": ["day 5 clicks welcome"]}
     silent = {**READY, "given": {"fields": {"job_title": "CTO"}}}
-    wrong = {**COLD, "expect": ["no mail", "handoff", "at s2", "tag hot", "mail nothing", "at s99", "no mail nothing", "left by goal"]}  # fmt: skip
+    wrong = {**COLD, "expect": ["no mail", "handoff", "at s2", "tag hot", "mail nothing", "at s99", "no mail nothing", "no mail offers", "left by goal"]}  # fmt: skip
     first, second, third, fourth = played(sqlite_database, campaign_id, nobody, late, silent, wrong)
 
     is_met, why = verdicts(first)["handoff by day 3 17:00"]
@@ -134,9 +134,10 @@ def test_a_line_that_does_not_hold_says_what_happened_instead_and_why(
         or "consent" in verdicts(third)["mail welcome on day 0"][1]
     )
     assert "clicks welcome" in third.verdicts[0].text and not third.verdicts[0].is_met
-    assert [met for met, _ in verdicts(fourth).values()] == [False] * 8
+    assert [met for met, _ in verdicts(fourth).values()] == [False] * 9
     assert verdicts(fourth)["no mail nothing"][1] == "There is no mail with the key nothing."
-    assert "its steps are s1, s2" in verdicts(fourth)["at s99"][1]
+    assert verdicts(fourth)["no mail offers"][1].endswith("Nearest are: offer.")
+    assert "its steps are s1 (" in verdicts(fourth)["at s99"][1]
 
 
 def test_the_lead_is_as_the_scenario_gives_it(sqlite_database: Database, campaign_id: int) -> None:
@@ -271,6 +272,13 @@ def test_scenarios_read_as_they_are_written_and_travel_with_the_file(database: D
         assert len(scenarios.of(session, campaign_id)) == 2  # a file that does not speak of them leaves them
         copy = drafting.duplicate(session, campaign_id, owner_id=None, at=factories.NOW)
         assert scenarios.of(session, copy.id) == scenarios.of(session, campaign_id)
+
+
+def test_a_step_whose_name_has_a_colon_keeps_it() -> None:
+    text = '- name: Grows cold\n  when:\n    - day 3: clicks welcome\n  expect:\n    - passes "Tag: cold" by day 16\n'
+    [kept] = scenarios.typed(text)
+    assert kept["expect"] == ['passes "Tag: cold" by day 16'] and kept["when"] == ["day 3 clicks welcome"]
+    assert scenarios.typed(scenarios.write([kept])) == [kept]
 
 
 def test_scenarios_are_published_with_the_version(database: Database) -> None:
