@@ -102,6 +102,7 @@ export class Canvas {
       id: item.id,
       type: designer.typeOf(item),
       title: designer.titleOf(item),
+      does: designer.doingOf(item),
       note: item.note,
       figures: designer.figuresOf(item),
       problems: designer.problemsOf(item.id),
@@ -227,7 +228,7 @@ export class Canvas {
   }
 
   addTrigger() {
-    return el("button", { type: "button", class: "flow-add-trigger", "aria-haspopup": "dialog", dataset: { addTrigger: "" } }, icon("plus"), "Trigger");
+    return el("button", { type: "button", class: "flow-add-trigger", "aria-haspopup": "dialog", dataset: { addTrigger: "" } }, icon("plus"), spoken("Add a "), "Trigger");
   }
 
   showChosen() {

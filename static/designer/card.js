@@ -2,7 +2,7 @@
 import { counted, el, icon, number, spoken, tile } from "./dom.js";
 
 /** What a card shows; `figures` are those of the published version, absent before the first publication. */
-export function drawCard(button, { id, type, title, note, figures, problems, isTrigger }) {
+export function drawCard(button, { id, type, title, does, note, figures, problems, isTrigger }) {
   const errors = problems.filter((problem) => !problem.is_warning);
   button.className = `flow-card tone-${type.tone}${isTrigger ? " is-trigger" : ""}`;
   button.dataset.step = id;
@@ -11,7 +11,7 @@ export function drawCard(button, { id, type, title, note, figures, problems, isT
     el(
       "span",
       { class: "flow-card-text" },
-      el("span", { class: "flow-card-kind" }, type.label, spoken(": ")),
+      el("span", { class: "flow-card-kind", title: does }, type.label, does ? ` · ${does}` : "", spoken(": ")),
       el("span", { class: "flow-card-title", title }, title, spoken(". ")),
     ),
     foot(figures, note),

@@ -93,6 +93,12 @@ export class Designer extends EventTarget {
     return item.name || this.looks.get(keyOf(item))?.title || this.typeOf(item).hint || "Choose the settings";
   }
 
+  /** What a step does by its settings, where its name does not say so already; empty for one without a name. */
+  doingOf(item) {
+    const does = this.looks.get(keyOf(item))?.title ?? "";
+    return item.name && item.name !== does ? does : "";
+  }
+
   find(id) {
     return stepOf(this.flow, id) ?? this.flow.triggers.find((trigger) => trigger.id === id);
   }
@@ -247,7 +253,7 @@ export class Designer extends EventTarget {
 
   describe(id, words) {
     const result = this.isTrigger(id) ? model.changeTrigger(this.flow, id, words) : model.describe(this.flow, id, words);
-    this.apply(result, "Text changed", { strand: `words ${id}`, quiet: true });
+    this.apply(result, "name" in words ? "Name changed" : "note" in words ? "Note changed" : "Entry changed", { strand: `words ${id}`, quiet: true });
   }
 
   togglePort(id, port) {

@@ -40,8 +40,8 @@ export class Keyboard {
     const key = event.key.toLowerCase();
     if (key === "c" && String(getSelection())) return null; // text is copied as text
     const chords = {
-      z: () => (event.shiftKey ? designer.redo() : designer.undo()),
-      y: () => designer.redo(),
+      z: () => this.staying(() => (event.shiftKey ? designer.redo() : designer.undo())),
+      y: () => this.staying(() => designer.redo()),
       c: () => designer.copy(),
       x: () => (designer.copy(), designer.remove(designer.chosenSteps)),
       v: () => (designer.paste(), this.focusChosen()),
@@ -67,7 +67,7 @@ export class Keyboard {
   enter() {
     const id = this.designer.chosenSteps[0] ?? this.designer.flow.triggers[0]?.id;
     const ghost = this.canvas.list.querySelector(".flow-ghost");
-    if (id || !ghost) return this.canvas.focus(id ?? this.designer.flow.start);
+    if (id || !ghost || document.activeElement === ghost) return this.canvas.focus(id ?? this.designer.flow.start);
     ghost.focus();
   }
 
@@ -154,6 +154,14 @@ export class Keyboard {
     this.designer.remove(ids);
     const id = this.designer.find(stay) ? stay : this.designer.flow.start;
     this.canvas.focus(id);
+  }
+
+  /** Undo may take away the card in focus: the one before it is next. */
+  staying(run) {
+    const card = document.activeElement?.closest(CARDS);
+    const before = card && this.previous(idOf(card));
+    run();
+    if (card && !this.canvas.button(idOf(card))) this.canvas.focus(this.designer.find(before) ? before : this.designer.flow.start);
   }
 
   focusChosen() {

@@ -60,7 +60,7 @@ const buttons = {
   "tool-redo": () => designer.redo(),
   "tool-find": () => picker.jump(),
   "tool-help": help,
-  "tool-settings": () => designer.choose("campaign"),
+  "tool-settings": () => (designer.choose("campaign"), openPanel("panel-title")),
   "tool-palette": () => document.body.classList.toggle("is-palette-open"),
 };
 for (const [id, run] of Object.entries(buttons)) byId(id)?.addEventListener("click", run);

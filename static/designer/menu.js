@@ -1,6 +1,12 @@
 // The menu behind every "+": what can be added here, found by typing, walked by arrow keys.
 import { el, icon, placeNear, tile } from "./dom.js";
 
+/** How near an entry is to what was typed: it begins so, a word of it does, it holds it, its group does, or not at all. */
+function rank({ label, group }, wanted) {
+  const at = ` ${label.toLowerCase()}`;
+  return [at.startsWith(` ${wanted}`), at.includes(` ${wanted}`), at.includes(wanted), (group ?? "").toLowerCase().includes(wanted), true].indexOf(true);
+}
+
 /** One popover for the whole page. `open({at, title, entries})`; an entry: {group, label, icon, tone, hint, run}. */
 export class Menu {
   constructor() {
@@ -31,7 +37,7 @@ export class Menu {
 
   fill() {
     const wanted = this.search.value.trim().toLowerCase();
-    const found = this.entries.filter((entry) => `${entry.label} ${entry.group}`.toLowerCase().includes(wanted));
+    const found = this.entries.map((entry) => [rank(entry, wanted), entry]).filter(([at]) => at < 4).sort(([a], [b]) => a - b).map(([, entry]) => entry);
     const groups = [...new Set(found.map((entry) => entry.group))];
     const nodes = groups.flatMap((group) => [
       group ? el("div", { class: "palette-heading" }, group) : null,

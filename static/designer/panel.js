@@ -161,7 +161,7 @@ export class Panel {
     const label = designer.portLabel(item, port);
     const passed = designer.figures?.steps?.[item.id]?.left?.[port];
     const name = target ? designer.titleOf(target) : to;
-    const row = el("li", {}, label && drawnMany(item) ? el("span", { class: "panel-path-name" }, label) : null, el("button", { type: "button", class: "btn-link panel-path-target", dataset: { path: `jump ${port}` }, onclick: () => (designer.choose(to), this.canvas.reveal(to)) }, name));
+    const row = el("li", {}, label && drawnMany(item) ? el("span", { class: "panel-path-name" }, label) : null, el("button", { type: "button", class: "btn-link panel-path-target", dataset: { path: `jump ${port}` }, "aria-label": label && drawnMany(item) ? `${label}: ${name}` : null, onclick: () => (designer.choose(to), this.canvas.reveal(to)) }, name));
     if (passed !== undefined) row.append(el("button", { type: "button", class: "btn-link panel-path-count", dataset: { path: `who ${port}` }, onclick: () => this.openLeads(item.id, "left", port) }, number(passed), spoken(` ${counted(passed, "lead")} went this way`)));
     if (designer.mayEdit) row.append(el("button", { type: "button", class: "btn btn-sm", dataset: { path: `go ${port}` }, "aria-label": `Go to… another step${label ? `: path ${label}` : ""}`, onclick: () => this.picker.goTo(`${item.id}:${port}`) }, "Go to…"));
     return row;
@@ -209,7 +209,7 @@ export class Panel {
   showCampaign() {
     this.shown = null;
     this.form = new SettingsForm({ designer: this.designer, urls: this.urls, id: "campaign", what: "campaign" });
-    const head = el("div", { class: "panel-head tone-indigo" }, tile("settings", "indigo", ""), el("div", { class: "panel-head-text" }, el("div", { class: "flow-card-kind" }, "Campaign"), el("h2", { class: "panel-title", id: "panel-title" }, "Campaign settings")), this.closer());
+    const head = el("div", { class: "panel-head tone-indigo" }, tile("settings", "indigo", ""), el("div", { class: "panel-head-text" }, el("div", { class: "flow-card-kind" }, "Campaign"), el("h2", { class: "panel-title", tabindex: "-1", id: "panel-title" }, "Campaign settings")), this.closer());
     this.root.replaceChildren(head, this.form.root);
     this.form.load();
   }

@@ -97,7 +97,17 @@ export class SettingsForm {
     const answer = await post(this.urls.settings, body);
     if (turn !== this.turn && !act) return; // more was typed meanwhile, and that answer counts
     if (!answer.ok) return this.designer.say(answer.sentence);
-    this.take(answer.data, Boolean(act));
+    await this.take(answer.data, Boolean(act));
+    if (act) this.goOn(act);
+  }
+
+  /** The button that was pressed has been drawn anew: go on in the row it added, or at the end of the list. */
+  goOn(act) {
+    const [verb, name] = act.split(" ");
+    const adder = this.root.querySelector(`button[name=_act][value^="add ${CSS.escape(name)}"]`);
+    const rows = adder?.closest(".setting-rows")?.querySelectorAll(".setting-row, .setting-share") ?? [];
+    const added = verb === "add" ? rows[rows.length - 1]?.querySelector("input:not([type=hidden]), select") : null;
+    (added ?? adder)?.focus();
   }
 
   take({ settings, look, complaints, entry }, isRedrawn) {
@@ -113,7 +123,7 @@ export class SettingsForm {
       this.designer.configure(this.id, settings, look);
     }
     this.loaded = this.whole();
-    if (isRedrawn) this.load(settings);
+    return isRedrawn ? this.load(settings) : null;
   }
 
   complain(complaints) {

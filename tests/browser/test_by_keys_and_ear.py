@@ -1,0 +1,78 @@
+"""What somebody needs who draws by keys and by ear: the focus stays where the work is, words say what a picture would."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from app.db import Database
+from tests.browser.drawing import Open, draw, flow_of, live, said, saved, titles
+from tests.campaigns.conftest import whole
+
+__all__ = ["draw", "live"]  # fixtures
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_the_focus_stays_with_the_work_and_words_say_what_is_seen(draw: Open, sqlite_database: Database) -> None:
+    page = draw(whole())
+    keys, focused = page.keyboard, page.locator(":focus")
+    steps = len(flow_of(sqlite_database, page)["steps"])
+
+    page.locator(".skip-link").focus()
+    keys.press("Enter")
+    keys.press("ArrowDown")  # the first stop of the page leads to the flow, not to what stands above it
+    expect(focused).to_have_attribute("data-step", "t1")
+
+    keys.press("+")
+    keys.type("if")
+    expect(page.locator("#add-menu .palette-item").first).to_have_text("If / else")  # before “Notify”
+    keys.press("Escape")
+
+    keys.press("+")
+    keys.type("goal")
+    keys.press("Enter")
+    said(page, "Goal added")
+    expect(focused).to_contain_text("Goal")
+    goal = focused.get_attribute("data-step") or ""
+    keys.press("Enter")
+    expect(focused).to_have_id("panel-name")
+    keys.type("Buys")
+    page.locator("#panel .rule-add button", has_text="Condition").focus()
+    keys.press("Enter")
+    expect(focused).to_have_accessible_name("Kind of condition")
+    keys.type("score", delay=40)  # the list is let finish its search before it is drawn anew
+    expect(page.locator("#panel .rule-sentence")).to_contain_text("score")
+    expect(focused).to_have_accessible_name("Kind of condition")
+    expect(focused).to_have_value("score")
+    saved(page)
+    assert len(flow_of(sqlite_database, page)["steps"]) == steps + 1  # what stood behind it is still there
+    keys.press("Escape")
+    expect(page.locator(f'[data-step="{goal}"]')).to_be_focused()
+    expect(focused).to_have_accessible_name(
+        re.compile("Goal · Total score is at least 50 ?: Buys")
+    )  # a name hides no setting
+
+    while goal in [each["id"] for each in flow_of(sqlite_database, page)["steps"]]:
+        keys.press("Control+z")
+        saved(page)
+    expect(focused).to_have_attribute("data-step", "t1")  # the card is gone, the focus is at the one before
+
+    button = page.get_by_role("button", name="More", exact=True)
+    button.focus()
+    keys.press("Enter")
+    expect(focused).to_have_text("Campaign settings")
+    keys.press("ArrowDown")
+    expect(focused).to_have_text("Rename")  # one press, one entry
+    keys.press("ArrowUp")
+    keys.press("Enter")
+    expect(focused).to_have_text("Campaign settings")  # the head of what was asked for
+    page.locator("#panel button[name=_act]", has_text="Add a reason to leave").focus()
+    keys.press("Enter")
+    expect(focused).to_have_accessible_name("Name of the reason 1")
+    page.get_by_role("button", name="Remove left").focus()
+    keys.press("Enter")
+    expect(focused).to_have_text("Add a reason to leave")
+    assert titles(page)[0] == "Added by hand"
