@@ -1,5 +1,6 @@
 // Pan and zoom: one CSS transform on the world; by wheel, pinch, drag, keys and buttons.
 const [LEAST, MOST, READABLE] = [0.15, 2, 0.8];
+const BELOW = 46; // of a card, where the “+” of its paths is
 
 /**
  * The rule of a style sheet of its own for one element. What moves with every frame is not written to `style=`: Tabler has rules
@@ -85,15 +86,15 @@ export class Viewport extends EventTarget {
     this.apply();
   }
 
-  /** Bring a box of the world into view, moving as little as needed. */
+  /** Bring a card of the world into view with the beginning of its paths, moving as little as needed. */
   reveal({ x, y, width, height }, margin = 48) {
     const frame = this.size;
     const shift = (from, length, room) => {
       if (from < margin) return margin - from;
-      return from + length > room - margin ? Math.min(margin - from, room - margin - from - length) : 0;
+      return from + length > room - margin ? Math.max(margin - from, room - margin - from - length) : 0;
     };
     const dx = shift(x * this.scale + this.x, width * this.scale, frame.width - this.covered);
-    const dy = shift(y * this.scale + this.y, height * this.scale, frame.height);
+    const dy = shift(y * this.scale + this.y, (height + BELOW) * this.scale, frame.height);
     if (!dx && !dy) return;
     this.x += dx;
     this.y += dy;

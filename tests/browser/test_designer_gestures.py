@@ -380,6 +380,18 @@ def test_the_tour_is_taken_by_keys_and_not_offered_again(draw: Open, check_axe: 
     expect(page.locator(".panel-tour")).to_have_count(0)
 
 
+def test_a_step_added_at_the_edge_moves_the_drawing_only_as_far_as_it_must(draw: Open, complaints: list[str]) -> None:
+    waits = [step(f"s{n}", "wait", {"out": f"s{n + 1}"}, amount=1, unit="days") for n in range(1, 6)]
+    page = draw(drawn(*waits, step("s6", "exit")))
+    page.locator(".flow-plus[data-plus='s5:out']").click()
+    choose(page, "Add tag")
+    added, before = page.locator(".flow-card.is-chosen"), page.locator('[data-step="s5"]')
+    expect(added.locator(".flow-card-kind")).to_contain_text("Add tag")
+    expect(added).to_be_in_viewport(ratio=1)
+    expect(page.locator('[data-step="s3"]')).to_be_in_viewport(ratio=1)
+    assert before.bounding_box()["y"] < added.bounding_box()["y"]  # type: ignore[index]
+
+
 def test_the_settings_hold_still_and_what_is_typed_beside_a_field_commands_nothing(
     draw: Open, complaints: list[str]
 ) -> None:
