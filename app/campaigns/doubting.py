@@ -47,6 +47,13 @@ def _doubts(step: Checked, steps: Mapping[str, Checked]) -> Iterator[str]:
             yield from _of_shares(step, steps)
 
 
+def _since_arriving(rule: Any) -> bool:
+    """Whether any condition of the rule counts from the moment at which it is asked."""
+    if isinstance(rule, Mapping):
+        return rule.get("when") == "arrival" or any(_since_arriving(part) for part in rule.values())
+    return isinstance(rule, list) and any(_since_arriving(part) for part in rule)
+
+
 def _called(arm: Any) -> str:
     return str(arm.name or arm.port)
 
@@ -54,6 +61,11 @@ def _called(arm: Any) -> str:
 def _of_arms(arms: Sequence[Any]) -> Iterator[str]:
     """The first arm whose rule holds is taken: what an earlier one takes, a later one never gets."""
     for number, arm in enumerate(arms):
+        if _since_arriving(arm.rule):
+            yield (
+                f"“{_called(arm)}” asks for what happened since arriving here, but is decided on arrival; ask since "
+                "entering the campaign, or wait for the event instead."
+            )
         earlier = next((e for e in arms[:number] if implying.implies(arm.rule, e.rule)), None)
         if implying.never(arm.rule):
             yield f"Nobody can match “{_called(arm)}”: its conditions exclude each other. Change one, or remove the path."

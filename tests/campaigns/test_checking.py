@@ -200,6 +200,7 @@ TWICE = [
 GOAL = step("g", "goal", rule=scored("at_least", 50))
 WARNINGS += [
     (drawn(*decided({"all": [scored("at_least", 50), scored("below", 20)]})), "s1", "Nobody can match “Arm 1”"),
+    (drawn(*decided({"all": [{"rule": "visited", "when": "arrival"}]})), "s1", "but is decided on arrival"),
     (drawn(*decided({"all": [country("is", "CH"), country("one_of", "DE", "AT")]})), "s1", "Nobody can match “Arm 1”"),
     (drawn(*decided({"any": [scored("at_least", 50), scored("below", 60)]})), "s1", "Everybody matches “Arm 1”"),
     (drawn(*decided(scored("at_least", 30), scored("at_least", 50))), "s1", "has taken “Arm 1” before"),
