@@ -60,7 +60,7 @@ class Widget:
     hint: str = ""
     choices: tuple[tuple[str, str], ...] = ()
     unit: str = ""
-    shown_if: tuple[str, str] | None = None  # (other setting, its value): drawn only then
+    shown_if: tuple[str, str] | None = None  # (other setting, its value): drawn only then; “*” is any, “!x” all but x
 
     def __post_init__(self) -> None:
         if self.kind not in WIDGETS:

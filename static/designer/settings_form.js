@@ -74,7 +74,8 @@ export class SettingsForm {
       const [name, value] = part.dataset.shownIf.split("=");
       const field = this.root.elements.namedItem(name);
       const set = field?.type === "checkbox" ? (field.checked ? field.value : "") : field?.value;
-      part.hidden = field ? (value === "*" ? !set : set !== value) : false; // “*” is any value
+      const isAsked = value === "*" ? Boolean(set) : value.startsWith("!") ? set !== value.slice(1) : set === value;
+      part.hidden = Boolean(field) && (!isAsked || Boolean(field.closest?.("[data-setting]")?.hidden));
     }
   }
 

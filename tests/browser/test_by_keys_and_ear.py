@@ -60,6 +60,21 @@ def test_the_focus_stays_with_the_work_and_words_say_what_is_seen(draw: Open, sq
         saved(page)
     expect(focused).to_have_attribute("data-step", "t1")  # the card is gone, the focus is at the one before
 
+    keys.press("+")
+    keys.type("until")
+    keys.press("Enter")
+    said(page, "Wait until added")
+    part, past = page.get_by_label("Of which part"), page.get_by_label("If that is past already")
+    holidays = page.get_by_label("Not on public holidays")
+    expect(holidays).to_be_visible()
+    for field in (part, past):  # what does not apply is not asked
+        expect(field).to_be_hidden()
+    holidays.select_option("CH")
+    expect(part).to_be_visible()
+    page.get_by_label("Until", exact=True).select_option("date")
+    expect(part).to_be_hidden()
+    expect(past).to_be_visible()
+
     button = page.get_by_role("button", name="More", exact=True)
     button.focus()
     keys.press("Enter")

@@ -52,7 +52,7 @@ class WaitUntil(Settings):
         Widget(
             "Of which part",
             hint="A canton, state or region, such as ZH. Empty: nationwide.",
-            shown_if=("mode", "window"),
+            shown_if=("holidays", "*"),
         ),
     ] = ""
     on_date: Annotated[date | None, Widget("Date", "instant", shown_if=("mode", "date"))] = None
@@ -71,6 +71,7 @@ class WaitUntil(Settings):
             "choice",
             choices=PAST,
             hint="A date counts as past when it lies before the lead's arrival here. A weekday and hour is never past.",
+            shown_if=("mode", "!window"),
         ),
     ] = "continue"
 
