@@ -16,7 +16,7 @@ export class Mails {
   build() {
     const button = (label, run, look = "btn", name = "") => el("button", { type: "button", class: look, onclick: run }, name ? icon(name) : "", label);
     this.title = el("h2", { class: "dialog-title", id: "mails-title" });
-    this.search = el("input", { type: "search", class: "form-control", placeholder: "Name or subject", "aria-label": "Find a mail", autocomplete: "off", oninput: () => this.fill() });
+    this.search = el("input", { type: "search", class: "form-control", placeholder: "Name or subject", "aria-label": "Find a mail", autocomplete: "off", oninput: () => this.fill(), onkeydown: (event) => ["ArrowDown", "Enter"].includes(event.key) && this.key(event) });
     this.list = el("div", { class: "mails-list", role: "listbox", "aria-label": "Mails", onkeydown: (event) => this.key(event) });
     this.head = el("p", { class: "mails-subject" });
     this.frame = el("iframe", { class: "mails-frame", title: "Preview of the mail", sandbox: "allow-popups allow-popups-to-escape-sandbox", referrerpolicy: "no-referrer" });
@@ -26,7 +26,7 @@ export class Mails {
     this.edit = button("Edit this mail", () => this.write(this.current), "btn", "edit");
     this.create = button("New mail", () => this.begin(), "btn", "plus");
     this.done = button("Done", () => this.finish(), "btn btn-primary");
-    this.back = button("Other mails", () => this.show(false));
+    this.back = button("Other mails", () => this.goBack());
     this.name = el("input", { type: "text", class: "form-control", placeholder: "Name of the new mail", "aria-label": "Name of the new mail", maxlength: "200", hidden: true, onkeydown: (event) => event.key === "Enter" && (event.preventDefault(), this.begin()) });
     const head = el("div", { class: "dialog-head" }, this.title, el("button", { type: "button", class: "btn btn-icon btn-sm btn-ghost", "aria-label": "Close", onclick: () => this.root.close() }, icon("x")));
     const foot = el("div", { class: "dialog-foot" }, this.create, this.name, el("span", { class: "mails-gap" }), this.back, this.edit, this.use, this.done);
@@ -67,7 +67,7 @@ export class Mails {
     this.use.disabled = this.edit.disabled = !this.current;
     this.use.hidden ||= !mayEdit;
     this.title.textContent = isEditing ? `Edit: ${this.current.name}` : "Choose a mail";
-    if (isEditing) this.editor.replaceChildren(el("iframe", { class: "mails-frame", src: this.current.editor, title: `Editor of ${this.current.name}` }));
+    if (isEditing) this.editor.replaceChildren(el("iframe", { class: "mails-frame", src: this.current.editor, title: `Editor of ${this.current.name}`, onload: (event) => event.target.contentDocument?.querySelector("[name=subject]")?.focus() }));
     else this.editor.replaceChildren();
     if (!isEditing) this.look(this.current);
   }
@@ -77,6 +77,7 @@ export class Mails {
     const found = this.mails.filter((mail) => `${mail.name} ${mail.subject} ${mail.about}`.toLowerCase().includes(wanted));
     const rows = found.map((mail) => this.row(mail));
     this.list.replaceChildren(...(rows.length ? rows : [el("p", { class: "text-secondary m-3" }, this.mails.length ? "No mail is called that." : "There is no mail yet; make the first one here.")]));
+    if (!found.includes(this.current)) this.look(found[0]);
     this.mark();
   }
 
@@ -89,6 +90,7 @@ export class Mails {
     for (const row of this.list.querySelectorAll("[data-mail]")) {
       const isCurrent = row.dataset.mail === this.current?.key;
       row.setAttribute("aria-selected", String(isCurrent));
+      row.tabIndex = isCurrent ? 0 : -1; // the list is one stop of Tab, within it arrows walk
       if (isCurrent) row.scrollIntoView({ block: "nearest" });
     }
   }
@@ -97,13 +99,14 @@ export class Mails {
     this.current = mail;
     this.use.disabled = this.edit.disabled = !mail;
     this.mark();
+    this.head.parentElement.hidden = !mail;
     if (!mail) return;
     this.head.replaceChildren(el("b", {}, "Subject: "), mail.subject || "none yet");
     if (this.frame.getAttribute("src") !== mail.preview) this.frame.src = mail.preview;
   }
 
   key(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const step = { ArrowDown: 1, ArrowUp: -1, Enter: 1 }[event.key]; // Enter in the search goes into the list
     const rows = [...this.list.querySelectorAll("[data-mail]")];
     if (event.key === "Enter" && document.activeElement?.dataset.mail === this.current?.key) {
       event.preventDefault();
@@ -127,6 +130,16 @@ export class Mails {
     this.current = mail;
     this.show(true);
     this.done.focus();
+  }
+
+  /** From the editor to the list, which says what has just been written. */
+  async goBack() {
+    await this.load();
+    this.current = this.mails.find((mail) => mail.key === this.current?.key) ?? this.mails[0];
+    this.search.value = "";
+    this.fill();
+    this.show(false);
+    this.search.focus();
   }
 
   /** Ask for a name, then make the mail and open its editor. */
