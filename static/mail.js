@@ -102,8 +102,23 @@ function paint(field, mark) {
 
 // --- the list of blocks: keep the cursor where the work is, and drag
 
+let pressed = null; // the tool of a block whose answer draws the list anew
+document.addEventListener("click", ({ target }) => {
+  const tool = target.closest?.(".block-actions button");
+  pressed = tool && tool.title !== "Copy" ? { block: tool.closest(".block").id, tool: tool.title } : null;
+});
+
+/** The same tool of the same block, its name where the block cannot move further; of a removed one, what puts it back. */
+function pressedAgain() {
+  const block = pressed && document.getElementById(pressed.block);
+  const tools = block ? [...block.querySelector(".block-head").querySelectorAll("button:enabled")] : [];
+  const again = tools.find((tool) => tool.title === pressed.tool) ?? tools[0] ?? (pressed ? one(".block-removed button") : null);
+  pressed = null;
+  return again;
+}
+
 document.addEventListener("htmx:after:swap", () => {
-  const field = one(".block.is-open .block-form :is(input:not([type=hidden]), textarea, select)");
+  const field = pressedAgain() ?? one(".block.is-open .block-form :is(input:not([type=hidden]), textarea, select)");
   if (field && (document.activeElement === document.body || !document.activeElement)) field.focus();
 });
 

@@ -35,7 +35,10 @@ const adding = new Adding({ designer, canvas, menu, picker, palette: byId("palet
 const panel = new Panel(byId("panel"), { designer, canvas, picker, urls: data.urls });
 const saving = new Saving({ designer, url: data.urls.draft, revision: data.revision, status: byId("save-state"), dialog: byId("conflict-dialog") });
 const help = () => byId("help-dialog").showModal();
-const openPanel = (field) => setTimeout(() => panel.focus(field), 120);
+const openPanel = (field) => {
+  panel.focus(field); // at once, or the next letters would be commands
+  setTimeout(() => byId("panel").contains(document.activeElement) || panel.focus(field), 120);
+};
 const look = looking(canvas, designer);
 new Exporting({ designer, canvas, name: data.campaign.name, sprite: data.sprite });
 
@@ -52,7 +55,7 @@ sharing({ designer, saving, urls: data.urls, dialog: byId("conflict-dialog"), ba
 
 const spoken = byId("announcements");
 designer.addEventListener("say", ({ detail }) => (spoken.textContent = detail === spoken.textContent ? `${detail} ` : detail));
-designer.addEventListener("lost", ({ detail }) => toast(`${detail.words}, and ${counted(detail.lost, "step")} behind it. Undo brings everything back.`, "orange"));
+designer.addEventListener("lost", ({ detail }) => toast(`${detail.words}. ${counted(detail.lost, "step")} that nothing leads to any more went with it. Undo brings everything back.`, "orange"));
 designer.addEventListener("trouble", ({ detail }) => toast(detail, "red"));
 
 const buttons = {

@@ -297,6 +297,10 @@ def test_a_mail_is_chosen_by_its_preview_written_and_made(
     page.locator(".mails-dialog button", has_text="Create it").click()
     expect(editor.locator(".page-title")).to_have_text("Second thoughts")
     expect(editor.locator(".page-head, main").first).to_contain_text("News")  # the campaign's topic
+    down = editor.get_by_role("button", name=re.compile("^Down: Heading"))
+    down.press("Enter")
+    expect(editor.locator(".block-words b").nth(1)).to_have_text("Heading")
+    expect(down).to_be_focused()  # so that it can be moved on
     page.locator(".mails-dialog .dialog-foot button", has_text="Done").click()
     expect(page.locator(".flow-card.is-chosen .flow-card-title")).to_contain_text("Second thoughts")
     saved(page)
@@ -395,6 +399,11 @@ def test_a_step_added_at_the_edge_moves_the_drawing_only_as_far_as_it_must(draw:
     expect(added).to_be_in_viewport(ratio=1)
     expect(page.locator('[data-step="s3"]')).to_be_in_viewport(ratio=1)
     assert before.bounding_box()["y"] < added.bounding_box()["y"]  # type: ignore[index]
+
+    page.locator('[data-step="s3"]').click()
+    page.locator("#panel [data-path='go out']").click()
+    page.locator("#step-picker").get_by_role("button", name="Exit").click()
+    expect(page.locator("#toasts")).to_contain_text("3 steps that nothing leads to any more went with it")
 
 
 def test_the_settings_hold_still_and_what_is_typed_beside_a_field_commands_nothing(
