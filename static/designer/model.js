@@ -24,7 +24,7 @@ function prune(before, after) {
   const is = reachable(after);
   const lost = after.steps.filter((step) => !is.has(step.id) && !loose.has(step.id));
   after.steps = after.steps.filter((step) => !lost.includes(step));
-  return lost.length;
+  return lost.filter((step) => step.kind !== "exit" || step.name).length; // a plain end is no loss
 }
 
 function addExit(flow, after, reserved) {
