@@ -38,7 +38,12 @@ def check(shares: Sequence[Share]) -> list[Complaint]:
 
 
 def ports(shares: Sequence[Share]) -> tuple[Port, ...]:
-    return tuple(Port(s.port, (s.name or s.port) + (" (holdout)" if s.is_holdout else "")) for s in shares)
+    return tuple(Port(s.port, _label(s)) for s in shares)
+
+
+def _label(share: Share) -> str:
+    name = share.name or share.port
+    return f"{name} (holdout)" if share.is_holdout and "holdout" not in name.casefold() else name
 
 
 def borders(shares: Sequence[Share]) -> list[int]:

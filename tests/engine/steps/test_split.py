@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -40,6 +41,19 @@ def test_rule_7_changing_half_and_half_to_sixty_forty_moves_a_tenth(sqlite_datab
     assert moved[0, 1] == 0, "nobody moves the other way"
 
 
+def test_rule_7_shares_are_what_they_say_at_every_step_and_each_step_divides_anew() -> None:
+    """Two thousand leads in a row at sixty steps: as near to half as a coin comes, and so are those whom two steps pick."""
+    from app.engine import chance
+
+    leads = range(1, 2_001)
+    halves = [{lead for lead in leads if chance.draw(lead, "nurture", f"s{step}") < 5_000} for step in range(60)]
+    assert all(abs(len(half) - 1_000) < 100 for half in halves), "four and a half deviations"
+    pairs = [len(one & other) for one, other in itertools.pairwise(halves)]
+    assert all(abs(both - 500) < 90 for both in pairs)
+    tenths = [sum(chance.draw(lead, "nurture", f"s{step}", "salt") >= 9_000 for lead in leads) for step in range(60)]
+    assert all(abs(count - 200) < 60 for count in tenths)
+
+
 def test_rule_7_who_comes_again_falls_on_the_same_side(database: Database) -> None:
     flow = factories.flow(split(30, 30, 40), re_entry={"mode": "after_exit", "days": 1})
     world = World(database, flow, count=30)
@@ -57,4 +71,6 @@ def test_a_holdout_is_a_share_that_is_called_so() -> None:
     type_ = STEPS.load()["split"]
     settings, _ = parse(type_.settings, split(90, 10, is_holdout=True, name="Nobody")["settings"])
     assert [port.label for port in type_.ports(settings)] == ["a", "Nobody (holdout)"]
+    settings, _ = parse(type_.settings, split(90, 10, is_holdout=True, name="The holdout")["settings"])
+    assert [port.label for port in type_.ports(settings)] == ["a", "The holdout"], "not said twice"
     assert type_.describe(settings, {}) == "90 / 10 holdout"
