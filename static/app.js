@@ -147,6 +147,20 @@ document.addEventListener("keydown", (event) => {
   items[(next + items.length) % items.length]?.focus();
 });
 
+// --- rules: who has gone on within a condition while it was drawn anew stays at the same place of it
+
+const FIELDS = "input:not([type=hidden]), select, textarea";
+let within = null;
+document.addEventListener("focusin", ({ target }) => {
+  const fields = [...(target.closest(".rule-line")?.querySelectorAll(FIELDS) ?? [])];
+  within = fields.length ? { target, first: fields[0].id, at: fields.indexOf(target) } : null;
+});
+document.addEventListener("htmx:after:swap", () => {
+  if (!within || within.target.isConnected || document.activeElement !== document.body) return;
+  const fields = document.getElementById(within.first)?.closest(".rule-line").querySelectorAll(FIELDS) ?? [];
+  (fields[within.at] ?? fields[0])?.focus();
+});
+
 // --- dialogs that arrive open, from a fragment or with the page
 
 function openDialog(dialog) {

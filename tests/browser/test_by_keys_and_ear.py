@@ -47,6 +47,15 @@ def test_the_focus_stays_with_the_work_and_words_say_what_is_seen(draw: Open, sq
     expect(page.locator("#panel .rule-sentence")).to_contain_text("score")
     expect(focused).to_have_accessible_name("Kind of condition")
     expect(focused).to_have_value("score")
+    keys.type("custom", delay=40)
+    keys.press("Tab")  # before the condition is drawn anew: the focus is not lost on the way
+    keys.press("Tab")
+    expect(page.locator("#panel .rule-condition")).to_contain_text("Only where")
+    expect(focused).to_have_accessible_name("Event")
+    keys.press("Shift+Tab")
+    keys.press("Shift+Tab")
+    keys.type("score", delay=40)
+    expect(page.locator("#panel .rule-sentence")).to_contain_text("score")
     saved(page)
     assert len(flow_of(sqlite_database, page)["steps"]) == steps + 1  # what stood behind it is still there
     keys.press("Escape")
