@@ -82,6 +82,7 @@ export class SettingsForm {
   clicked(event) {
     const button = event.target.closest("button[name=_act]");
     if (button) this.read(button.value);
+    if (event.target.closest("[data-elsewhere]")) addEventListener("focus", () => this.root.isConnected && this.load(), { once: true }); // back with what was made there
   }
 
   /** Let the server make settings of the form; `act` adds or removes a row ("add arms", "remove arms 1"). */

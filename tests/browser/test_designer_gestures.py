@@ -427,3 +427,19 @@ def test_the_settings_hold_still_and_what_is_typed_beside_a_field_commands_nothi
     page.locator('[data-step="s2"]').click()
     page.keyboard.press("Delete")
     assert titles(page).count("Send email") == 0
+
+
+def test_a_segment_that_is_missing_is_made_beside_the_canvas(draw: Open, complaints: list[str]) -> None:
+    page = draw(drawn(step("s1", "exit")))
+    page.locator("[data-add-trigger]").click()
+    choose(page, "Joined segment")
+    with page.expect_popup() as opened:
+        page.locator("#panel").get_by_role("link", name="New segment").click()
+    page.locator("#panel select[name=segment]").focus()
+    opened.value.keyboard.type("Plant managers")  # its name has the focus
+    opened.value.get_by_role("button", name="Create segment").click()
+    expect(opened.value.locator(".page-title")).to_have_text("Plant managers")
+    opened.value.close()
+    page.evaluate("dispatchEvent(new Event('focus'))")  # as a window says it that one comes back to
+    page.locator("#panel select[name=segment]").select_option(label="Plant managers")
+    expect(page.locator("#problems-button")).to_contain_text("No problems")
