@@ -139,7 +139,7 @@ def _ask_who_took_it_out(
         with session.begin_nested() as then, clock.at(decision.at):
             batch = _placed(session, passage, version, step, decision, inclusive)
             holds = batch is not None and any(
-                session.scalar(sa.select(sa.exists().where(batch.matching(rule)))) for rule in rules
+                session.scalar(sa.select(sa.exists().select_from(rows).where(batch.matching(rule)))) for rule in rules
             )
             then.rollback()
         session.expire_all()

@@ -53,7 +53,6 @@ rows = db.temporary(
 _SEEN = [
     rows.c[name] for name in "lead_id enrollment_id visit campaign_id step arrived_at entered_at due_at".split()
 ]  # by a step
-_INSIDE = rows.alias("inside")
 COLUMNS = [column.name for column in rows.columns]
 
 
@@ -228,15 +227,9 @@ class Batch:
 
     def whose(self, condition: Callable[[RuleContext], sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
         """The condition, for `leave`, that something over `ctx.leads` is true of a lead here."""
-        inside, leads = _INSIDE, db.table("leads")
-        ctx = self.context(inside)
-        found = (
-            sa.select(inside.c.enrollment_id)
-            .join(leads, leads.c.id == inside.c.lead_id)
-            .where(inside.c.version_id == self.version.id, inside.c.step == self.step.id, inside.c.port.is_(None))
-            .where(condition(ctx))
-        )
-        return rows.c.enrollment_id.in_(found)
+        leads = db.table("leads")  # by its id alone: a join might begin with all leads of a score
+        mine = sa.select(sa.literal(1)).select_from(leads).where(leads.c.id == rows.c.lead_id)
+        return mine.where(condition(self.context(rows))).correlate(rows).exists()
 
     def seen(self, rule: dict[str, Any], note: str) -> sa.ColumnElement[Any]:
         """What a rule looked at for each lead, for the journal (SEMANTICS 29)."""

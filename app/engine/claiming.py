@@ -93,20 +93,22 @@ def _take(session: Session, chosen: sa.Select[Any]) -> int:
 
 
 def put_back(session: Session, *, now: datetime) -> None:
-    """Write the batch back in one statement, driven by the batch's ids (a join would scan the hot table on SQLite)."""
+    """Write the batch back: where each one rests, or how it ended."""
     ended, table = rows.c.state != "resting", Enrollment.__table__
-    values = {
-        "step": rows.c.step,
-        "visit": rows.c.visit,
-        "arrived_at": rows.c.arrived_at,
+    rest = {name: rows.c[name] for name in ("step", "visit", "arrived_at", "due_at", "held", "tries", "reason")}
+    end = {
+        **rest,
         "due_at": sa.case((ended, sa.null()), else_=rows.c.due_at),
-        "held": rows.c.held,
-        "tries": rows.c.tries,
         "state": sa.case((ended, rows.c.state), else_="active"),
         "finished_at": sa.case((ended, sa.literal(now, Enrollment.finished_at.type)), else_=sa.null()),
-        "reason": rows.c.reason,
         "paused_at": sa.case((ended, sa.null()), else_=table.c.paused_at),
     }
+    _write_back(session, end if session.scalar(sa.select(sa.exists().where(ended))) else rest)
+
+
+def _write_back(session: Session, values: dict[str, Any]) -> None:
+    """In one statement, driven by the batch's ids (a join would scan the hot table on SQLite)."""
+    table = Enrollment.__table__
     if session.get_bind().dialect.name == "postgresql":
         session.execute(sa.update(table).values(values).where(table.c.id == rows.c.enrollment_id))
         return
