@@ -26,6 +26,14 @@ document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
   if (!ctx?.response) toast("Trellis cannot be reached. Check your connection and try again.", "red");
 });
 
+// htmx hands the style of what goes on to what comes, as an attribute, which the content policy refuses
+document.addEventListener("htmx:before:swap", ({ detail: { tasks } }) => {
+  for (const { target } of tasks) {
+    const leaving = typeof target === "string" ? one(target) : target;
+    leaving?.querySelectorAll("[id][style]").forEach((element) => element.removeAttribute("style"));
+  }
+});
+
 // --- confirmations: <form data-confirm="Delete this segment?" data-confirm-button="Delete">, also hx-confirm
 
 const confirmed = new WeakSet();

@@ -47,6 +47,9 @@ def test_the_focus_stays_with_the_work_and_words_say_what_is_seen(draw: Open, sq
     expect(page.locator("#panel .rule-sentence")).to_contain_text("score")
     expect(focused).to_have_accessible_name("Kind of condition")
     expect(focused).to_have_value("score")
+    focused.evaluate(
+        "element => { element.style.top = '0' }"
+    )  # as a script that places something does: no breach follows
     keys.type("custom", delay=40)
     keys.press("Tab")  # before the condition is drawn anew: the focus is not lost on the way
     keys.press("Tab")
