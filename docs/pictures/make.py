@@ -25,7 +25,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+import scenes
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).resolve().parent
@@ -33,37 +34,9 @@ sys.path.insert(0, str(ROOT))
 
 from app.demo.staff import EMAIL, PASSWORD  # noqa: E402
 
-SIZE = {"width": 1440, "height": 900}
-PATIENCE = 1200  # seconds until a copy on a slow machine has filled itself, or rehearsed
+SIZE: ViewportSize = {"width": 1440, "height": 900}
+PATIENCE = 1200  # seconds until a copy on a slow machine has filled itself
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-PROMISES = """\
-- name: Whoever comes back is greeted
-  given:
-    fields: {job_title: Head of Operations, country: CH}
-    consent: [product-news]
-  when:
-    - day 4 visits /product
-  expect:
-    - mail still-moving-freight on day 1
-    - task by day 4
-    - no mail may-we-stay-in-touch
-    - tag back-again
-- name: Whoever stays silent is left in peace
-  given:
-    consent: [product-news]
-  expect:
-    - mail may-we-stay-in-touch by day 12
-    - no task
-    - tag resting
-- name: A click in the last mail counts
-  given:
-    consent: [product-news]
-  when:
-    - clicks may-we-stay-in-touch
-  expect:
-    - task
-    - no tag resting
-"""
 
 
 @contextmanager
@@ -104,106 +77,19 @@ def sign_in(page: Page, url: str, email: str) -> None:
     page.wait_for_url(re.compile(r"^(?!.*sign-in)"))
 
 
-def campaign(page: Page, url: str, name: str) -> None:
-    page.goto(f"{url}/campaigns")
-    page.get_by_role("link", name=name).first.click()
-    page.wait_for_selector("#canvas[data-ready]")
-
-
-def beside(page: Page, path: str) -> None:
-    """Another page of the campaign whose designer is open."""
-    page.goto(page.url.split("?")[0] + path)
-
-
-def designer(page: Page, url: str) -> None:
-    campaign(page, url, "Pricing guide nurture")
-    page.locator(".flow-card", has_text="If / else").first.click()
-
-
-def lead(page: Page, url: str) -> None:
-    page.goto(f"{url}/leads?temperature=hot&sort=-score")
-    page.locator("#lead-list tbody a").first.click()
-    page.wait_for_selector(".timeline")
-
-
-def overview(page: Page, url: str) -> None:
-    page.goto(f"{url}/")
-
-
-def inbox(page: Page, url: str) -> None:
-    page.goto(f"{url}/sales/mine")
-
-
-def gallery(page: Page, url: str) -> None:
-    page.goto(f"{url}/campaigns/new")
-    page.wait_for_selector(".gallery-card svg")
-    page.locator("#gallery").evaluate("it => it.scrollIntoView()")
-
-
-def rule(page: Page, url: str) -> None:
-    page.goto(f"{url}/segments")
-    page.get_by_role("link", name="Newsletter readers").click()
-    page.get_by_role("link", name="Change").click()
-    page.wait_for_selector(".rule-sample")
-
-
-def heat(page: Page, url: str) -> None:
-    campaign(page, url, "Pricing guide nurture")
-    beside(page, "?period=all&heat=waits")
-    page.wait_for_selector(".flow-heat")
-
-
-def text(page: Page, url: str) -> None:
-    campaign(page, url, "Pricing guide nurture")
-    page.keyboard.press("t")
-    page.wait_for_selector("#flow-text-field")
-    page.locator(".flow-card", has_text="If / else").first.click()
-
-
-def scenarios(page: Page, url: str) -> None:
-    campaign(page, url, "Win back")
-    beside(page, "/scenarios")
-    page.fill("#scenarios-field", PROMISES)
-    page.get_by_role("button", name="Save and run").click()
-    page.wait_for_selector(".scenario-lines")
-
-
-def rehearsal(page: Page, url: str) -> None:
-    """The first theme has it run, the second finds it."""
-    campaign(page, url, "Pricing guide nurture")
-    beside(page, "/rehearsals")
-    if page.locator("#rehearsal-list td a").count():
-        page.locator("#rehearsal-list td a").first.click()
-    else:
-        page.get_by_role("button", name="Rehearse").click()
-    page.wait_for_selector("#rehearsal[data-ready]", timeout=PATIENCE * 1000)
-
-
-def versions(page: Page, url: str) -> None:
-    campaign(page, url, "Welcome to Nordhafen")
-    beside(page, "/versions/compare")
-    page.wait_for_selector("#diff-canvas[data-ready]")
-
-
-def plan(page: Page, url: str) -> None:
-    campaign(page, url, "Welcome to Nordhafen")
-    page.click("#publish")
-    page.wait_for_selector(".plan-lines")
-
-
 PICTURES: dict[str, tuple[Callable[[Page, str], None], str]] = {
-    "designer": (designer, EMAIL),
-    "lead": (lead, EMAIL),
-    "overview": (overview, EMAIL),
-    "inbox": (inbox, "ana.mota@nordhafen.example"),
-    "gallery": (gallery, EMAIL),
-    "rule": (rule, EMAIL),
-    "heat": (heat, EMAIL),
-    "text": (text, EMAIL),
-    "scenarios": (scenarios, EMAIL),
-    "rehearsal": (rehearsal, EMAIL),
-    "versions": (versions, EMAIL),
-    "plan": (plan, EMAIL),
+    "designer": (scenes.designer, EMAIL),
+    "lead": (scenes.lead, EMAIL),
+    "overview": (scenes.overview, EMAIL),
+    "inbox": (scenes.inbox, "ana.mota@nordhafen.example"),
+    "gallery": (scenes.gallery, EMAIL),
+    "rule": (scenes.rule, EMAIL),
+    "heat": (scenes.heat, EMAIL),
+    "text": (scenes.text, EMAIL),
+    "scenarios": (scenes.scenarios, EMAIL),
+    "rehearsal": (scenes.rehearsal, EMAIL),
+    "versions": (scenes.versions, EMAIL),
+    "plan": (scenes.plan, EMAIL),
 }
 
 
