@@ -65,7 +65,7 @@ def claim(session: Session, *, now: datetime, limit: int, worker: str, lease: ti
 
 def _take(session: Session, *, now: datetime, limit: int, worker: str, lease: timedelta) -> list[Held]:
     given = {"given_now": now, "given_most": limit, "given_worker": worker, "given_lease": now + lease}
-    taken = session.execute(_taking(), given)
+    taken = session.execute(_taking(), given).all()
     rows = sorted(taken, key=lambda row: (row.priority, row.not_before, row.id))
     return [Held(row.id, row.attempt, worker) for row in rows]
 
@@ -120,13 +120,13 @@ def begin(session: Session, begins: Sequence[Begins], *, now: datetime, moment: 
         for each in begins
     ]
     given = {"given_rows": rows, "given_moment": moment, "given_lease": moment + LEASE, "given_now": now}
-    return set(session.connection().scalars(_beginning(), given))
+    return set(session.connection().scalars(_beginning(), given).all())
 
 
 def _in_flight(session: Session, held: Sequence[Held], *, locks: bool = False) -> set[int]:
     """Which of these are on their way by this worker."""
     rows = [[each.id, each.worker, each.attempt] for each in held]
-    return set(session.connection().scalars(_flying(locks), {"given_rows": rows}))
+    return set(session.connection().scalars(_flying(locks), {"given_rows": rows}).all())
 
 
 @cache

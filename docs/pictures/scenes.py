@@ -115,6 +115,9 @@ def rehearsal(page: Page, url: str) -> None:
     else:
         page.get_by_role("button", name="Rehearse").click()
     page.wait_for_selector("#rehearsal[data-ready]", timeout=PATIENCE)
+    page.set_viewport_size({"width": 1440, "height": 1060})
+    page.click("#drawn-out")
+    page.locator(".flow-card", has_text="Read the guide?").click()
 
 
 def versions(page: Page, url: str) -> None:
