@@ -78,7 +78,7 @@ def rule(page: Page, url: str) -> None:
     page.get_by_role("link", name="Newsletter readers").click()
     page.get_by_role("link", name="Change").click()
     page.wait_for_selector(".rule-sample")
-    page.set_viewport_size({"width": 1440, "height": 1000})
+    page.set_viewport_size({"width": 1440, "height": 1020})
 
 
 def heat(page: Page, url: str) -> None:
@@ -87,7 +87,8 @@ def heat(page: Page, url: str) -> None:
     page.wait_for_selector(".flow-heat")
     page.keyboard.press("o")
     page.mouse.move(*CANVAS)
-    page.mouse.wheel(0, 60)
+    page.mouse.wheel(-25, 60)
+    page.set_viewport_size({"width": 1440, "height": 930})
 
 
 def text(page: Page, url: str) -> None:
@@ -115,9 +116,9 @@ def rehearsal(page: Page, url: str) -> None:
     else:
         page.get_by_role("button", name="Rehearse").click()
     page.wait_for_selector("#rehearsal[data-ready]", timeout=PATIENCE)
-    page.set_viewport_size({"width": 1440, "height": 1060})
     page.click("#drawn-out")
     page.locator(".flow-card", has_text="Read the guide?").click()
+    page.mouse.wheel(-65, 64)
 
 
 def versions(page: Page, url: str) -> None:
