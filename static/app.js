@@ -163,11 +163,16 @@ document.addEventListener("focusin", ({ target }) => {
   const fields = [...(target.closest(".rule-line")?.querySelectorAll(FIELDS) ?? [])];
   within = fields.length ? { target, first: fields[0].id, at: fields.indexOf(target) } : null;
 });
-document.addEventListener("htmx:after:swap", () => {
-  if (!within || within.target.isConnected || document.activeElement !== document.body) return;
+// at once: a key pressed before htmx is done would go on from nowhere
+const watch = new MutationObserver(() => within?.target.isConnected || goOn());
+document.addEventListener("htmx:before:swap", () => within && watch.observe(document.body, { childList: true, subtree: true }));
+document.addEventListener("htmx:after:swap", () => watch.disconnect());
+
+function goOn() {
+  if (!within || document.activeElement !== document.body) return;
   const fields = document.getElementById(within.first)?.closest(".rule-line").querySelectorAll(FIELDS) ?? [];
   (fields[within.at] ?? fields[0])?.focus();
-});
+}
 
 // --- dialogs that arrive open, from a fragment or with the page
 

@@ -230,6 +230,9 @@ def test_by_finger_on_a_tablet(draw: Open, sqlite_database: Database, check_fits
     finger.drag(place('.flow-pill[data-edge="s3:a1"]'), place('.flow-plus[data-plus="s2:out"]'))
     said(page, "2 steps moved")
     page.locator("#tool-undo").tap()
+    said(page, "Undone: 2 steps moved")
+    page.locator(".panel-close").tap()
+    page.wait_for_timeout(250)
     finger.drag(place('.flow-end[data-end="s3:else"]'), place('[data-step="s2"]'))
     said(page, "The path now goes on")
     assert nexts(sqlite_database, page)["s3"]["else"] == "s2"
@@ -436,7 +439,8 @@ def test_a_segment_that_is_missing_is_made_beside_the_canvas(draw: Open, complai
     with page.expect_popup() as opened:
         page.locator("#panel").get_by_role("link", name="New segment").click()
     page.locator("#panel select[name=segment]").focus()
-    opened.value.keyboard.type("Plant managers")  # its name has the focus
+    expect(opened.value.locator("[name=name]")).to_be_focused()
+    opened.value.keyboard.type("Plant managers")
     opened.value.get_by_role("button", name="Create segment").click()
     expect(opened.value.locator(".page-title")).to_have_text("Plant managers")
     opened.value.close()

@@ -922,10 +922,11 @@ def _window(start: datetime, zone: ZoneInfo, weekdays: list[int], opens: time, c
 
 
 def _draw(lead: int, campaign: str, step: str, salt: str = "") -> int:
-    """The published hash (7): three rounds of multiply and add, each modulo another prime, from a SHA-256 of the place."""
+    """The published hash (7): two rounds of multiply, add and square, each modulo a prime, from a SHA-256 of the place."""
     digest = hashlib.sha256("\0".join((campaign, step, salt)).encode()).digest()
     number = lead
-    for index, prime in enumerate((2_147_483_647, 16_777_213, 1_299_709)):
+    for index, prime in enumerate((2_147_483_647, 2_147_483_629)):
         factor, summand = (int.from_bytes(digest[8 * index + 4 * half :][:4], "big") for half in (0, 1))
         number = (number * (factor % (prime - 1) + 1) + summand % prime) % prime
+        number = number**2 % prime
     return number % 10_000
