@@ -76,7 +76,7 @@ def test_search_filters_and_order(sign_in: SignIn, sqlite_database: Database, no
     client = sign_in("viewer")
 
     def names(query: str) -> list[str]:
-        page = client.get(f"/leads?{query}").text
+        page = client.get(f"/leads?{query}").text.partition("<tbody")[2]  # a token above it may hold any two letters
         return sorted((n for n in ("Maria", "Bo Ä", "Cy") if n in page), key=page.index)
 
     assert names("q=keller+NORD") == ["Maria"]
