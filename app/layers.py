@@ -25,6 +25,7 @@ LAYERS: dict[str, str] = {
 
 SHARED: dict[str, str] = {
     "db": "the database: types, sessions, SQLite and PostgreSQL",
+    "inserting": "rows written only where they are new, on both databases",
     "turns": "the order in which the writers of one process come to SQLite",
     "clock": "the one reader of time",
     "outbox": "the table of all that leaves the building; its unique key makes twice = once",

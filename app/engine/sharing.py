@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.db import BUCKETS, Database, Instant, database_now, shifted
 from app.engine.models import Lease, Worker
+from app.inserting import insert
 
 PARTS = 8  # ranges of buckets; more engines than parts would find nothing to hold
 HOUSE = "house"  # the lease of whoever keeps house
@@ -174,7 +174,6 @@ def _lay_out(session: Session) -> None:
     known = session.scalar(sa.select(sa.func.count()).select_from(LEASES))
     if known is not None and known > PARTS:
         return
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     rows = [{"name": name, "fence": 0, "until": sa.literal(0, Instant().impl)} for name in [*parts(), HOUSE]]
     for row in rows:
-        session.execute(dialect.insert(LEASES).values(row).on_conflict_do_nothing())
+        session.execute(insert(session, LEASES).values(row).on_conflict_do_nothing())

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.engine.models import Decision, Enrollment, Version, Winner
+from app.inserting import insert
 from app.outbox import Message
 from app.tracking.models import Event
 
@@ -72,9 +71,8 @@ def _decide(session: Session, test: Test, now: datetime) -> Winner | None:
         "decided_at": now,
         "why": {arm: [counts[arm], successes.get(arm, 0)] for arm in test.arms},
     }
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    made: Any = dialect.insert(Winner).values(values)
-    session.execute(made.on_conflict_do_nothing())  # another engine may have been first, and everybody follows it
+    made = insert(session, Winner).values(values).on_conflict_do_nothing()
+    session.execute(made)  # another engine may have been first, and everybody follows it
     return _decided(session, test)
 
 

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app import signing
 from app.db import Instant, Json, Key, alias, table
+from app.inserting import insert
 from app.mail import slotting
 from app.mail.models import Mail
 from app.outbox import Message
@@ -73,9 +73,9 @@ def queue_for(
     if room is not None:
         values |= room.outcome(owed, at, terms)
     picked = sa.select(*(value.label(name) for name, value in values.items())).where(sa.true())
-    insert = _insert(session).from_select(list(values), picked, include_defaults=False)
+    owing = insert(session, MESSAGES).from_select(list(values), picked, include_defaults=False)
     last = session.scalar(sa.select(sa.func.max(MESSAGES.c.id))) or 0
-    made = session.execute(insert.on_conflict_do_nothing(index_elements=["enrollment_id", "visit"]))
+    made = session.execute(owing.on_conflict_do_nothing(index_elements=["enrollment_id", "visit"]))
     refused = sa.select(sa.func.count()).where(MESSAGES.c.id > last, MESSAGES.c.state == "not_sent")
     return int(made.rowcount) - (session.scalar(refused) or 0)  # type: ignore[attr-defined]
 
@@ -104,8 +104,8 @@ def queue_one(
         "bucket": sa.literal((lead_id or 0) % 64, sa.SmallInteger),
         "inputs": sa.null() if inputs is None else sa.literal(inputs, Json),
     }
-    insert = _insert(session).values(values).on_conflict_do_nothing(index_elements=["key"])
-    message_id: int | None = session.scalar(insert.returning(MESSAGES.c.id))
+    owing = insert(session, MESSAGES).values(values).on_conflict_do_nothing(index_elements=["key"])
+    message_id: int | None = session.scalar(owing.returning(MESSAGES.c.id))
     return message_id
 
 
@@ -198,7 +198,3 @@ def _refusal(
     refusal = permitting.refusal(leads, mail.topic_id if mail else None, purpose, at)
     found = session.scalar(sa.select(refusal).select_from(leads).where(leads.c.id == lead_id))
     return sa.literal(found, sa.String)
-
-
-def _insert(session: Session) -> Any:
-    return (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert(MESSAGES)

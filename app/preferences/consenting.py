@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.db import Instant, Json, Key, rows_of, table
+from app.inserting import insert
 from app.leads import importing
 from app.outbox import Message
 from app.preferences.cancelling import cancel
@@ -189,13 +189,9 @@ def _stand(session: Session, given: sa.Subquery, topic_id: int, state: str, at: 
         sa.literal(state, sa.String),
         sa.literal(at, Instant),
     ]
-    statement = (
-        _dialect(session)
-        .insert(Subscription)
-        .from_select(
-            ["lead_id", "topic_id", "state", "at"], sa.select(*columns).where(sa.true()), include_defaults=False
-        )
-    )
+    names = ["lead_id", "topic_id", "state", "at"]
+    picked = sa.select(*columns).where(sa.true())
+    statement = insert(session, Subscription).from_select(names, picked, include_defaults=False)
     newest = {"state": statement.excluded.state, "at": statement.excluded.at}
     session.execute(statement.on_conflict_do_update(index_elements=["lead_id", "topic_id"], set_=newest))
 
@@ -206,16 +202,9 @@ def _opt_out(session: Session, given: sa.Subquery, source: str, at: datetime) ->
         sa.literal(source[:200], sa.String),
         sa.literal(at, Instant),
     ]
-    statement = (
-        _dialect(session)
-        .insert(OptOut)
-        .from_select(["lead_id", "reason", "at"], sa.select(*columns).where(sa.true()), include_defaults=False)
-    )
+    picked = sa.select(*columns).where(sa.true())
+    statement = insert(session, OptOut).from_select(["lead_id", "reason", "at"], picked, include_defaults=False)
     session.execute(statement.on_conflict_do_nothing())
-
-
-def _dialect(session: Session) -> Any:
-    return sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
 
 
 def current_lead(session: Session, lead_id: int) -> int:

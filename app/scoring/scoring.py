@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app import db
+from app.inserting import insert
 from app.leads.models import Lead
 from app.scoring import grading, model
 from app.scoring.model import Model, ScoreRule
@@ -160,12 +160,11 @@ def _had(leads: sa.Select[Any]) -> sa.Subquery:
 def write_lines(session: Session, lines: sa.Select[Any] | None) -> int:
     if lines is None:
         return 0
-    connection = session.connection()
-    insert = postgresql.insert(LEDGER) if connection.dialect.name == "postgresql" else sqlite.insert(LEDGER)
     # a WHERE keeps SQLite from reading ON CONFLICT as a join condition
     kept = lines.where(sa.true()) if lines.whereclause is None else lines
-    statement = insert.from_select(COLUMNS, kept).on_conflict_do_nothing(index_elements=["event_id", "rule_key"])
-    return connection.execute(statement).rowcount
+    written = insert(session, LEDGER).from_select(COLUMNS, kept)
+    written = written.on_conflict_do_nothing(index_elements=["event_id", "rule_key"])
+    return session.connection().execute(written).rowcount
 
 
 def write_fit(session: Session, current: Model, leads: sa.Select[Any], now: datetime) -> int:

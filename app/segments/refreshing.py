@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app import db
+from app.inserting import insert
 from app.leads.models import Lead
 from app.segments import ruling
 from app.segments.models import Segment, SegmentMember
@@ -121,8 +121,8 @@ def _apply(session: Session, segment: Segment, now: datetime) -> tuple[int, int]
     leaving = sa.select(CHANGES.c.lead_id).where(~CHANGES.c.joins)
     connection = session.connection()
     columns = ["segment_id", "lead_id", "joined_at"]
-    insert = postgresql.insert(MEMBERS) if connection.dialect.name == "postgresql" else sqlite.insert(MEMBERS)
-    joined = connection.execute(insert.from_select(columns, joining).on_conflict_do_nothing()).rowcount
+    new = insert(session, MEMBERS).from_select(columns, joining).on_conflict_do_nothing()
+    joined = connection.execute(new).rowcount
     of_this = MEMBERS.c.segment_id == segment.id
     left = connection.execute(sa.delete(MEMBERS).where(of_this, MEMBERS.c.lead_id.in_(leaving))).rowcount
     return joined, left

@@ -8,11 +8,11 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app import clock
 from app.db import Instant, Json, Key, rows_in, table
+from app.inserting import insert, insert_on
 from app.tracking import cleaning
 from app.tracking.models import BODY_LANGUAGE, EVENT_KINDS, Event, Identity
 
@@ -87,8 +87,8 @@ def _recording_sent(dialect: str) -> Any:
         "is_new": sa.true(),
     }
     picked = sa.select(*(value.label(name) for name, value in values.items())).where(sa.true())
-    insert = _spelled(dialect).insert(EVENTS).from_select(list(values), picked, include_defaults=False)
-    return insert.on_conflict_do_nothing(index_elements=["key"])
+    recorded = insert_on(dialect, EVENTS).from_select(list(values), picked, include_defaults=False)
+    return recorded.on_conflict_do_nothing(index_elements=["key"])
 
 
 def record_for(
@@ -165,12 +165,8 @@ def see_all(session: Session, sightings: sa.FromClause) -> None:
 
 
 def insert_once(session: Session, into: sa.Table, unique: str) -> Any:
-    """INSERT … ON CONFLICT DO NOTHING, which each dialect spells in its own class."""
-    return _spelled(session.get_bind().dialect.name).insert(into).on_conflict_do_nothing(index_elements=[unique])
-
-
-def _spelled(dialect: str) -> Any:
-    return sqlite if dialect == "sqlite" else postgresql
+    """An INSERT that leaves out what is there by this unique column."""
+    return insert(session, into).on_conflict_do_nothing(index_elements=[unique])
 
 
 def _value(given: Any, kind: sa.types.TypeEngine[Any]) -> Value:

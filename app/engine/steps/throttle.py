@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 from pydantic import Field
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.db import Instant, micros, shifted
 from app.engine import locking
 from app.engine.batch import Batch, rows
 from app.engine.models import Enrollment, Turn
 from app.engine.steptype import NEVER, Arrival, StepType
+from app.inserting import insert
 from app.kinds import Settings, Widget
 from app.segments.ruletype import Names
 
@@ -95,10 +95,9 @@ def _give_anew(batch: Batch, settings: Throttle) -> None:
     at = _nth(sa.literal(micros(batch.now - LATE + settings.gap), sa.BigInteger), ranked.c.rank, settings)
     moved = sa.select(*(ranked.c[name] for name in ("enrollment_id", "visit", "campaign_id", "step")), at.label("at"))
     names = ["enrollment_id", "visit", "campaign_id", "step", "at"]
-    dialect = sqlite if batch.session.get_bind().dialect.name == "sqlite" else postgresql
-    insert: Any = dialect.insert(TURNS).from_select(names, moved.where(at > ranked.c.at))
+    made = insert(batch.session, TURNS).from_select(names, moved.where(at > ranked.c.at))
     batch.session.execute(
-        insert.on_conflict_do_update(index_elements=["enrollment_id", "visit"], set_={"at": insert.excluded.at})
+        made.on_conflict_do_update(index_elements=["enrollment_id", "visit"], set_={"at": made.excluded.at})
     )
 
 
