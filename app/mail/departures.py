@@ -51,7 +51,7 @@ class Departures:
 
     def end(self, held: Held, outcome: Outcome) -> None:
         """Note what the server said."""
-        said = (outcome.state, outcome.reply, outcome.code, outcome.is_down, outcome.slows)
+        said = [getattr(outcome, name) for name in Outcome.__slots__]
         os.write(self._file, b"%d %d %s\n" % (held.id, held.attempt, json.dumps(said).encode()))
 
     def forget(self) -> None:

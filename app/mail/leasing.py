@@ -38,12 +38,17 @@ class Held(NamedTuple):
     worker: str
 
     def still_mine(self, state: str) -> sa.ColumnElement[bool]:
-        return sa.and_(
-            MESSAGES.c.id == self.id,
-            MESSAGES.c.state == state,
-            MESSAGES.c.claimed_by == self.worker,
-            MESSAGES.c.attempt == self.attempt,
-        )
+        return _held_by(self, state)
+
+
+def _held_by(held: Any, state: str) -> sa.ColumnElement[bool]:
+    """The message is in this state with the worker and the attempt that `held`, one or a row of many, names."""
+    return sa.and_(
+        MESSAGES.c.id == held.id,
+        MESSAGES.c.state == state,
+        MESSAGES.c.claimed_by == held.worker,
+        MESSAGES.c.attempt == held.attempt,
+    )
 
 
 def among(*states: str) -> sa.ColumnElement[bool]:
@@ -133,13 +138,7 @@ def _in_flight(session: Session, held: Sequence[Held], *, locks: bool = False) -
 def _flying(locks: bool) -> sa.Select[Any]:
     rows = sa.bindparam("given_rows", type_=Json)
     given = rows_in(rows, id=Key, worker=sa.Text(), attempt=sa.SmallInteger())
-    mine = sa.and_(
-        MESSAGES.c.id == given.c.id,
-        MESSAGES.c.state == "in_flight",
-        MESSAGES.c.claimed_by == given.c.worker,
-        MESSAGES.c.attempt == given.c.attempt,
-    )
-    query = sa.select(MESSAGES.c.id).join_from(given, MESSAGES, mine)
+    query = sa.select(MESSAGES.c.id).join_from(given, MESSAGES, _held_by(given.c, "in_flight"))
     return query.with_for_update(of=MESSAGES) if locks else query
 
 
@@ -148,17 +147,11 @@ def _beginning() -> sa.Update:
     """The statement of `begin`, built once: putting it together took longer than running it."""
     rows, text = sa.bindparam("given_rows", type_=Json), sa.Text()
     given = rows_in(rows, id=Key, worker=text, attempt=sa.SmallInteger(), address_hash=text, inputs=Json)
-    mine = sa.and_(
-        MESSAGES.c.id == given.c.id,
-        MESSAGES.c.state == "claimed",
-        MESSAGES.c.claimed_by == given.c.worker,
-        MESSAGES.c.attempt == given.c.attempt,
-        MESSAGES.c.lease_until > sa.bindparam("given_moment", type_=Instant),
-    )
+    is_leased = MESSAGES.c.lease_until > sa.bindparam("given_moment", type_=Instant)
     hindrance = _obstacle(given.c.address_hash, sa.bindparam("given_now", type_=Instant))
     return (
         sa.update(MESSAGES)
-        .where(mine, hindrance.is_(None), ~halting.is_halted())
+        .where(_held_by(given.c, "claimed"), is_leased, hindrance.is_(None), ~halting.is_halted())
         .values(state="in_flight", lease_until=sa.bindparam("given_lease", type_=Instant), inputs=given.c.inputs)
         .returning(MESSAGES.c.id)
     )

@@ -73,9 +73,10 @@ class SmtpTransport:
         return None
 
     def waits_on(self) -> int | None:
-        sock = self._smtp.sock if self._smtp is not None else None
-        is_here = sock is None or b"\n" in self._read or (isinstance(sock, ssl.SSLSocket) and sock.pending())
-        return None if is_here or sock is None else sock.fileno()
+        assert self._smtp is not None and self._smtp.sock is not None
+        sock = self._smtp.sock
+        is_here = b"\n" in self._read or (isinstance(sock, ssl.SSLSocket) and sock.pending())
+        return None if is_here else sock.fileno()
 
     def finish(self) -> Outcome:
         """What the server answers to the last dot; only that tells whether it has the mail."""
