@@ -69,8 +69,8 @@ def move(
     done.moved_count = _change(session, found, published, at=at, move_id=done.id)
     into_it = sa.select(rows.c.enrollment_id).where(rows.c.version_id == version.id)
     _run(session, sa.update(Enrollment).where(Enrollment.id.in_(into_it)).values(version_id=version.id))
-    claiming.put_back(session, now=at)
-    leaving.record(session, at)
+    if claiming.put_back(session, now=at):
+        leaving.record(session, at)
     prepare(session)
     _look(session, found, published, done)
     session.flush()

@@ -92,8 +92,8 @@ def _take(session: Session, chosen: sa.Select[Any]) -> int:
     return count
 
 
-def put_back(session: Session, *, now: datetime) -> None:
-    """Write the batch back: where each one rests, or how it ended."""
+def put_back(session: Session, *, now: datetime) -> bool:
+    """Write the batch back: where each one rests, or how it ended; whether any did."""
     ended, table = rows.c.state != "resting", Enrollment.__table__
     rest = {name: rows.c[name] for name in ("step", "visit", "arrived_at", "due_at", "held", "tries", "reason")}
     end = {
@@ -103,7 +103,9 @@ def put_back(session: Session, *, now: datetime) -> None:
         "finished_at": sa.case((ended, sa.literal(now, Enrollment.finished_at.type)), else_=sa.null()),
         "paused_at": sa.case((ended, sa.null()), else_=table.c.paused_at),
     }
-    _write_back(session, end if session.scalar(sa.select(sa.exists().where(ended))) else rest)
+    has_ended = bool(session.scalar(sa.select(sa.exists().where(ended))))
+    _write_back(session, end if has_ended else rest)
+    return has_ended
 
 
 def _write_back(session: Session, values: dict[str, Any]) -> None:

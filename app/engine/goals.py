@@ -218,6 +218,6 @@ def _pull(session: Session, goal: Step, reached: sa.ColumnElement[bool], now: da
 
 def _journal_and_put_back(session: Session, now: datetime) -> None:
     journal.write_where(session, sa.true(), now)
-    claiming.put_back(session, now=now)
-    leaving.record(session, now)
+    if claiming.put_back(session, now=now):
+        leaving.record(session, now)
     prepare(session)

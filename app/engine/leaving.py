@@ -20,9 +20,6 @@ _WITHDRAWN = {"exited": "exited", "converted": "goal_met", "merged": "duplicate"
 
 def record(session: Session, now: datetime) -> None:
     """Record `campaign_left` for the ended passages of the batch; cancel unsent mail of those whom a rule took out (SEMANTICS 22)."""
-    states = set(session.scalars(sa.select(rows.c.state).where(_ENDED).distinct()))
-    if not states:
-        return
     ended = (
         sa.select(rows.c.lead_id, rows.c.campaign_id, rows.c.state, rows.c.reason, Campaign.key)
         .join(Campaign, Campaign.id == rows.c.campaign_id)
@@ -38,6 +35,7 @@ def record(session: Session, now: datetime) -> None:
         props=db.json_object("state", ended.c.state, "reason", ended.c.reason),
         campaign_id=ended.c.campaign_id,
     )
+    states = set(session.scalars(sa.select(rows.c.state).where(_ENDED, rows.c.withdraws).distinct()))
     for state in states & _WITHDRAWN.keys():
         reason = _WITHDRAWN[state]
         passages = sa.select(rows.c.enrollment_id).where(rows.c.state == state, rows.c.withdraws)

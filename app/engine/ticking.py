@@ -88,8 +88,8 @@ def _move_all(
             count = claiming.claim(session, now=now, limit=batch, buckets=buckets)
             runs = running.run(session, now=now) if count else 0
             if count:
-                claiming.put_back(session, now=now)
-                leaving.record(session, now)
+                if claiming.put_back(session, now=now):
+                    leaving.record(session, now)
                 if late_after is not None:
                     belated.hold(session, now=now, after=late_after)
         if count:
