@@ -7,18 +7,21 @@ import { rounded } from "./routes.js";
 /** As many numbers as a card is wide: of a lead that went round and round the first two and the last. */
 const few = (stops) => (stops.length > 4 ? `${stops[0]}, ${stops[1]} … ${stops.at(-1)}` : stops.join(", "));
 
+/** "Here now", or where a rehearsal ended: the page says which. */
+const here = document.querySelector(".path-key.is-here")?.textContent.trim();
+
 class Path extends Canvas {
   placeOf(item) {
     const place = super.placeOf(item);
-    const { steps, times, here } = this.designer.data.passed;
+    const { steps, times, here: last } = this.designer.data.passed;
     const stops = steps[item.id];
     const isTrigger = this.designer.data.passed.paths.includes(`trigger:${item.id}`);
     place.classList.toggle("is-passed", Boolean(stops) || isTrigger);
-    place.classList.toggle("is-here", item.id === here);
+    place.classList.toggle("is-here", item.id === last);
     if (!stops || place.querySelector(".flow-stop")) return place;
-    const isHere = item.id === here;
+    const isHere = item.id === last;
     const when = times[item.id].at(-1);
-    const words = `${isHere ? "Here now" : "Passed"}, stop ${stops.join(" and ")}, ${when}. `;
+    const words = `${isHere ? here : "Passed"}, stop ${stops.join(" and ")}, ${when}. `;
     place.append(el("span", { class: "flow-stop" }, icon(isHere ? "map-pin" : "check", "icon icon-small"), el("span", { "aria-hidden": "true" }, `${few(stops)} · ${when}`), spoken(words)));
     return place;
   }
