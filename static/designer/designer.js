@@ -18,6 +18,7 @@ export class Designer extends EventTarget {
     this.problems = data.problems;
     this.figures = data.figures;
     this.chosen = [];
+    this.unread = new Set(); // forms whose settings the server could not read yet
     for (const type of [...data.steps, ...data.triggers]) if (type.title) this.looks.set(keyOf(type), type); // as it comes out of the palette
     this.learn(data.flow, data.looks);
     this.history = new History(this.tidy(data.flow), `trellis-undo-${data.campaign.id}`);

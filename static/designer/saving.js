@@ -2,16 +2,32 @@
 import { el } from "./dom.js";
 
 const PAUSE = 700; // milliseconds after the last change
-const RETRY = 5000;
+export const RETRY = 5000;
 
-const token = () => document.querySelector('meta[name="csrf-token"]').content;
+const token = (page = document) => page.querySelector('meta[name="csrf-token"]');
+
+/** After signing in in another tab, the token of this page is of the former time; whether we are signed in at all. */
+async function renewToken() {
+  const page = await fetch(location.href, { credentials: "same-origin" });
+  const renewed = token(new DOMParser().parseFromString(await page.text(), "text/html"));
+  if (renewed) token().content = renewed.content;
+  return Boolean(renewed);
+}
+
+function ask(method, url, body) {
+  const isForm = body instanceof FormData;
+  const headers = { "X-CSRFToken": token().content, Accept: "application/json", ...(isForm ? {} : { "Content-Type": "application/json" }) };
+  return fetch(url, { method, headers, body: isForm ? body : JSON.stringify(body), credentials: "same-origin" });
+}
 
 /** Send to our server; answers {ok, status, data, sentence} and never throws. */
 export async function send(method, url, body) {
-  const isForm = body instanceof FormData;
-  const headers = { "X-CSRFToken": token(), Accept: "application/json", ...(isForm ? {} : { "Content-Type": "application/json" }) };
   try {
-    const response = await fetch(url, { method, headers, body: isForm ? body : JSON.stringify(body), credentials: "same-origin" });
+    let response = await ask(method, url, body);
+    if (response.status === 400 && method !== "GET") {
+      if (!(await renewToken())) return { ok: false, status: 401, data: null, sentence: sentenceFor(401) };
+      response = await ask(method, url, body);
+    }
     const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
     const data = isJson ? await response.json() : null;
     return { ok: response.ok && isJson, status: response.status, data, sentence: sentenceFor(response.status, data) };
@@ -24,7 +40,7 @@ export const post = (url, body) => send("POST", url, body);
 export const get = (url) => send("GET", url);
 
 function sentenceFor(status, data) {
-  if (status === 401 || status === 403) return "You are signed out. Sign in again in another tab; your changes are kept here.";
+  if (status === 401) return "You are signed out. Sign in again in another tab; your changes are kept here.";
   return data?.sentence ?? "That did not work. Your changes are kept here; try again.";
 }
 
@@ -35,7 +51,8 @@ export class Saving extends EventTarget {
     Object.assign(this, { designer, url, revision, status, dialog });
     this.saved = designer.flow;
     designer.addEventListener("change", () => this.later());
-    addEventListener("beforeunload", (event) => this.isUnsaved && event.preventDefault());
+    designer.addEventListener("unread", ({ detail }) => (detail ? this.failed(detail) : this.later()));
+    addEventListener("beforeunload", (event) => (this.isUnsaved || designer.unread.size) && event.preventDefault());
     dialog.querySelector("[data-keep-mine]").addEventListener("click", () => this.keepMine());
     dialog.querySelector("[data-take-theirs]").addEventListener("click", () => this.takeTheirs());
   }
@@ -45,7 +62,7 @@ export class Saving extends EventTarget {
   }
 
   later() {
-    if (this.theirs) return;
+    if (this.theirs || this.designer.unread.size) return;
     this.say(this.isUnsaved ? "Unsaved changes" : "Saved", this.isUnsaved ? "unsaved" : "saved");
     clearTimeout(this.timer);
     if (this.isUnsaved) this.timer = setTimeout(() => this.save(), PAUSE);
@@ -63,12 +80,12 @@ export class Saving extends EventTarget {
       await this.running;
       return this.isUnsaved ? this.save() : true;
     }
-    if (!this.isUnsaved) return true;
+    if (!this.isUnsaved) return !this.designer.unread.size;
     this.running = this.put();
     const isDone = await this.running;
     this.running = null;
     if (isDone && this.isUnsaved) this.later();
-    return isDone && !this.isUnsaved;
+    return isDone && !this.isUnsaved && !this.designer.unread.size;
   }
 
   async put() {
@@ -78,17 +95,23 @@ export class Saving extends EventTarget {
     if (answer.ok) {
       this.revision = answer.data.revision;
       this.saved = flow;
-      this.say("Saved", "saved");
+      this.told = "";
+      if (!this.designer.unread.size) this.say("Saved", "saved");
       this.designer.heard({ ...answer.data, flow });
       return true;
     }
     if (answer.status === 409) this.conflict(answer.data);
     else {
-      this.say(answer.status ? "Not saved" : "Not saved: offline", "failed");
-      this.designer.emit("trouble", answer.sentence);
-      if (!answer.status || answer.status >= 500) this.timer = setTimeout(() => this.save(), RETRY);
+      this.failed(answer);
+      if (!answer.status || answer.status === 401 || answer.status >= 500) this.timer = setTimeout(() => this.save(), RETRY);
     }
     return false;
+  }
+
+  failed({ status, sentence }) {
+    this.say(status ? "Not saved" : "Not saved: offline", "failed");
+    if (sentence !== this.told) this.designer.emit("trouble", sentence); // once, not at each try
+    this.told = sentence;
   }
 
   conflict(theirs) {

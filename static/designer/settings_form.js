@@ -1,7 +1,7 @@
 // The form of one step, trigger or campaign: fetched from the server, read back by it as the marketer types.
 import { el, icon } from "./dom.js";
 import { stable } from "./graph.js";
-import { post } from "./saving.js";
+import { RETRY, post } from "./saving.js";
 
 const PAUSE = 350; // milliseconds after the last key
 const ENTRY = ["already", "filter", "most_per_day", "key"]; // what every trigger has beside its own settings
@@ -98,9 +98,19 @@ export class SettingsForm {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const answer = await post(this.urls.settings, body);
     if (turn !== this.turn && !act) return; // more was typed meanwhile, and that answer counts
-    if (!answer.ok) return this.designer.say(answer.sentence);
+    if (!answer.ok) return this.again(answer, act);
+    this.designer.unread.delete(this);
     await this.take(answer.data, Boolean(act));
+    this.designer.emit("unread");
     if (act) this.goOn(act);
+  }
+
+  /** What is typed is kept and tried again, also when another step has been chosen meanwhile. */
+  again(answer, act) {
+    this.sent = null;
+    this.designer.unread.add(this);
+    this.designer.emit("unread", answer);
+    this.timer = setTimeout(() => this.read(act), RETRY);
   }
 
   /** The button that was pressed has been drawn anew: go on in the row it added, or at the end of the list. */

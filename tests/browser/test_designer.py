@@ -151,6 +151,25 @@ def test_steps_are_copied_into_another_campaign(draw: Open) -> None:
     assert titles(page).count("Send email") == 2
 
 
+def test_what_is_drawn_while_signed_out_is_saved_after_signing_in_in_another_tab(
+    draw: Open, sqlite_database: Database, complaints: list[str]
+) -> None:
+    page = draw(drawn(step("s1", "wait", {"out": "end"}, amount=1, unit="days")))
+    page.locator('.flow-card[data-step="s1"]').click()
+    amount = page.locator("#settings-form input[name=amount]")
+    expect(amount).to_have_value("1")
+    signed_in = page.context.cookies()
+    page.context.clear_cookies()
+    amount.fill("3")
+    expect(page.locator("#toasts")).to_contain_text("Sign in again in another tab; your changes are kept here.")
+    expect(page.locator("#save-state")).to_have_text("Not saved")
+    page.context.add_cookies([cookie for cookie in signed_in if cookie["name"] != "session"])  # type: ignore[misc]
+    expect(page.locator("#save-state")).to_have_text("Saved", timeout=15_000)
+    assert flow_of(sqlite_database, page)["steps"][0]["settings"]["amount"] == 3
+    assert all("400" in complaint or "401" in complaint for complaint in complaints)
+    complaints.clear()
+
+
 def test_problems_stop_publishing_and_jump_to_their_step(draw: Open, complaints: list[str]) -> None:
     page = draw(drawn(step("s1", "wait", {"out": "s2"}), step("s2", "send_email", {"out": "s3"}), step("s3", "exit")))
     page.locator("#publish").click()
