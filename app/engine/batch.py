@@ -92,6 +92,7 @@ class Batch:
         self.now = now
         self.has_ended = False  # whether somebody's passage may have ended here
         self.left = 0  # how many have a port by now, or have ended
+        self.ports: list[str] = []  # by which all have left, if it was by these alone
         self.whys: dict[str, sa.ColumnElement[Any]] = {}  # by port, of those whose reason is not in their row
         self._leaving: list[Leave] = []  # asked for and not written yet: most steps need one pass for all of it
         self._is_whole = True  # nobody has left, ended or come to rest yet
@@ -155,6 +156,8 @@ class Batch:
             self.settle()
             return
         self._leaving = []
+        if leaving and leaving[-1].where is None and self._is_whole:
+            self.ports = [each.port for each in leaving]
         self.whys = {each.port: each.why for each in leaving if each.why is not None}
         if len(leaving) == 1:
             self._update(leaving[0].where, port=leaving[0].port)

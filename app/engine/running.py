@@ -21,6 +21,7 @@ from app.engine.versions import Published
 from app.zones import zone
 
 MOST_VISITS = 100  # of one enrollment in one tick (SEMANTICS 14)
+MOST_PORTS = 3  # by which leads are moved port by port
 LOOPED = f"went through more than {MOST_VISITS} steps in one tick"
 
 _moving = rows.c.state == "moving"
@@ -84,13 +85,15 @@ def _run_step(batch: Batch, zones: Zones) -> set[str] | None:
     leave = batch.alike()
     if leave is not None:
         journal.write_alike(session, batch.version.id, step.id, now, leave.port, leave.why)
-        return _move_alike(batch, leave)
+        return _move_alike(batch, leave, zones)
     batch.settle_ports()
     if batch.left:
         journal.write(session, batch.version.id, step.id, now, batch.whys)
     if batch.has_ended:
         batch.forget_ports()
-    _move_on(session, batch.version, step, now)
+    if 0 < len(batch.ports) <= MOST_PORTS:
+        return _move_apart(batch, zones)
+    _move_on(batch, zones)
     return None
 
 
@@ -121,6 +124,15 @@ def _rests(batch: Batch, zones: Zones) -> bool:
         return True
     batch.leave()
     return False
+
+
+def _waits_until(batch: Batch, target: str, zones: Zones) -> tuple[datetime | None] | None:
+    """When the wait at `target` ends of all who come there now, if it is to come for all at once: they rest as they arrive."""
+    step = batch.version.flow.steps[target]
+    if zones.only is None or not step.type.waits or step.type.run or step.type.value or step.type.draws:
+        return None
+    due_at = _end(step, Arrival(batch.now, zone(zones.only), None, 0), 0)
+    return (due_at,) if due_at is None or due_at > batch.now else None
 
 
 def derive_due(batch: Batch) -> None:
@@ -190,18 +202,35 @@ def _looked_up(known: Sequence[Sequence[Any]], asked: sa.Subquery) -> sa.CTE:
     return joined.cte("ends").prefix_with("MATERIALIZED")
 
 
-def _move_on(session: Session, version: Published, step: Step, now: datetime) -> None:
+def _move_on(batch: Batch, zones: Zones) -> None:
     """Put each lead that left a port at the next step, and let those that stay rest: one pass over the batch."""
-    targets = tuple(_targets(version.flow, step).items())
-    session.execute(_onward(targets), {"at": now, "of_version": version.id, "of_step": step.id})
+    targets = _targets(batch.version.flow, batch.step)
+    rests = {port: until for port, target in targets.items() if (until := _waits_until(batch, target, zones))}
+    ends = {f"until_{number}": until[0] for number, until in enumerate(rests.values())}
+    onward = _onward(tuple(targets.items()), tuple(rests))
+    batch.session.execute(onward, {"at": batch.now, "of_version": batch.version.id, "of_step": batch.step.id} | ends)
 
 
-def _move_alike(batch: Batch, leave: Leave) -> set[str] | None:
-    """Put all who are at this step at the one that their port leads to; which, or None if nobody was here."""
-    step, targets = batch.step, _targets(batch.version.flow, batch.step)
-    target = targets.get(leave.port + ("+" if leave.skips else ""), step.id)
-    given = {"at": batch.now, "of_version": batch.version.id, "of_step": step.id, "target": target}
-    return {target} if batch.session.connection().execute(_ONWARD_ALIKE, given).rowcount else None
+def _move_alike(batch: Batch, leave: Leave, zones: Zones) -> set[str] | None:
+    """Put all who are at this step at the one that their port leads to; who is on the move where, or None if nobody was here."""
+    return _move(batch, _ONWARD_ALIKE, leave.port + ("+" if leave.skips else ""), zones)
+
+
+def _move_apart(batch: Batch, zones: Zones) -> set[str]:
+    """The same where all left by few ports: to write what is alike for each takes less than to ask in each row."""
+    return set().union(*(_move(batch, _ONWARD_BY_PORT, port, zones) or set() for port in batch.ports))
+
+
+def _move(batch: Batch, onward: sa.Update, port: str, zones: Zones) -> set[str] | None:
+    target = _targets(batch.version.flow, batch.step).get(port, batch.step.id)
+    until = _waits_until(batch, target, zones)
+    given = {"at": batch.now, "of_version": batch.version.id, "of_step": batch.step.id, "target": target}
+    given |= {"until": until and until[0], "then": "resting" if until else "moving"}
+    if onward is _ONWARD_BY_PORT:
+        given["by_port"] = port
+    if not batch.session.connection().execute(onward, given).rowcount:
+        return None
+    return set() if until else {target}
 
 
 _AT_STEP = sa.and_(rows.c.version_id == sa.bindparam("of_version"), rows.c.step == sa.bindparam("of_step"), _moving)
@@ -213,23 +242,28 @@ _ONWARD_ALIKE = (
         step=sa.bindparam("target", type_=sa.Text()),
         visit=rows.c.visit + 1,
         arrived_at=_AT,
-        due_at=sa.null(),
+        due_at=sa.bindparam("until", type_=Instant()),
         held=0,
         tries=0,
-        state=sa.case((rows.c.hops >= MOST_VISITS, "failed"), else_="moving"),
+        state=sa.case((rows.c.hops >= MOST_VISITS, "failed"), else_=sa.bindparam("then", type_=sa.Text())),
         reason=sa.case((rows.c.hops >= MOST_VISITS, LOOPED), else_=rows.c.reason),
         hops=rows.c.hops + 1,
     )
 )
+_ONWARD_BY_PORT = _ONWARD_ALIKE.where(rows.c.port == sa.bindparam("by_port")).values(port=None)
 
 
 @functools.lru_cache(maxsize=1024)
-def _onward(targets: tuple[tuple[str, str], ...]) -> sa.Update:
-    """The statement that does it, which is the same for all steps that lead to the same; building it takes longer than running it."""
+def _onward(targets: tuple[tuple[str, str], ...], rests: tuple[str, ...]) -> sa.Update:
+    """The statement that does it; `rests` are the ports behind which all wait, until the parameter `until_` with their number.
+
+    It is the same for all steps that lead to the same; building it takes longer than running it.
+    """
     stays = rows.c.port.is_(None)
     hops = rows.c.hops + sa.case((stays, 0), else_=1)
     key = rows.c.port + sa.case((rows.c.skips, "+"), else_="")
     onward = sa.case(dict(targets), value=key, else_=rows.c.step) if targets else rows.c.step
+    ends = [(key == port, sa.bindparam(f"until_{number}", type_=Instant())) for number, port in enumerate(rests)]
     return (
         sa.update(rows)
         .where(_AT_STEP)
@@ -237,10 +271,12 @@ def _onward(targets: tuple[tuple[str, str], ...]) -> sa.Update:
             step=sa.case((stays, rows.c.step), else_=onward),
             visit=rows.c.visit + sa.case((stays, 0), else_=1),
             arrived_at=sa.case((stays, rows.c.arrived_at), else_=_AT),
-            due_at=sa.case((stays, rows.c.due_at), else_=sa.null()),
+            due_at=sa.case((stays, rows.c.due_at), *ends, else_=sa.null()),
             held=sa.case((stays, rows.c.held), else_=0),
             tries=sa.case((stays, rows.c.tries), else_=0),
-            state=sa.case((stays, "resting"), (hops > MOST_VISITS, "failed"), else_="moving"),
+            state=sa.case(
+                (stays, "resting"), (hops > MOST_VISITS, "failed"), (key.in_(rests), "resting"), else_="moving"
+            ),
             reason=sa.case((hops > MOST_VISITS, LOOPED), else_=rows.c.reason),
             port=None,
             why=sa.null(),

@@ -135,7 +135,7 @@ def _had(mail: Mail, source: sa.FromClause, again: str) -> sa.ColumnElement[bool
         .where(sent.c.message_id == had.c.id, sent.c.kind == "email_sent", sent.c.identity_id != had.c.lead_id)
         .correlate_except(sent)
     )
-    brought = table("merged_passages").alias()
+    brought = alias("merged_passages")
     with_the_other = sa.exists(
         sa.select(1)
         .select_from(brought)
