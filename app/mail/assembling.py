@@ -15,7 +15,8 @@ CRLF = b"\r\n"
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 _ATOMS = re.compile(r"^[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]+$")
 _PRINTABLE = bytes([9, 10, *range(32, 127)])
-_EQUALS = ord("=")
+# as long as more than 76 characters are left, 75 of them, without a coded byte cut in two; then what is left
+_PIECES = re.compile(rb"(?=.{77}).{73}(?:[^=]{2}|[^=](?==)|(?==))|.+", re.DOTALL)
 _FIELD = rb"([A-Za-z][A-Za-z0-9-]*): [^\r\n]*(?:\r\n[ \t]+[^ \t\r\n][^\r\n]*)*\r\n"
 _NAMES, _HEAD = re.compile(_FIELD), re.compile(b"(?:" + _FIELD + b")+")
 
@@ -109,19 +110,8 @@ def _quoted(content: str) -> bytes:
     for byte in set(data.translate(None, _PRINTABLE)):
         data = data.replace(bytes([byte]), b"=%02X" % byte)
     data = (data + b"\n").replace(b" \n", b"=20\n").replace(b"\t\n", b"=09\n")[:-1]
-    lines: list[bytes] = []
-    for line in data.split(b"\n"):
-        start, end = 0, len(line)
-        while end - start > 76:
-            cut = start + 75
-            if line[cut - 1] == _EQUALS:
-                cut -= 1
-            elif line[cut - 2] == _EQUALS:
-                cut -= 2
-            lines.append(line[start:cut] + b"=")
-            start = cut
-        lines.append(line[start:] if start else line)
-    return CRLF.join(lines)
+    lines = data.split(b"\n")
+    return CRLF.join(line if len(line) <= 76 else b"=\r\n".join(_PIECES.findall(line)) for line in lines)
 
 
 def _check(head: bytes, expected: list[str]) -> None:

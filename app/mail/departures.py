@@ -7,7 +7,9 @@ it is not believed, and the mails are in doubt.
 
 from __future__ import annotations
 
+import ast
 import json
+import operator
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ except ImportError:  # no such locks on Windows: nothing is noted, and what was 
     fcntl = None  # type: ignore[assignment]
 
 FOLDER = "sending"
+_said = operator.attrgetter(*Outcome.__slots__)  # what a note tells of an outcome, as it is made again of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,7 @@ class Departures:
 
     def end(self, held: Held, outcome: Outcome) -> None:
         """Note what the server said."""
-        said = [getattr(outcome, name) for name in Outcome.__slots__]
-        os.write(self._file, b"%d %d %s\n" % (held.id, held.attempt, json.dumps(said).encode()))
+        os.write(self._file, b"%d %d %s\n" % (held.id, held.attempt, ascii(_said(outcome)).encode()))
 
     def forget(self) -> None:
         """Everything noted is in the database by now."""
@@ -126,8 +128,8 @@ def _read(path: Path) -> Left | None:
             key = int(number), int(attempt)
             left.begun.add(key)
             if said:
-                left.ended[key] = Outcome(*json.loads(said))
-    except (IndexError, ValueError, TypeError):
+                left.ended[key] = Outcome(*ast.literal_eval(said.decode()))
+    except (IndexError, ValueError, TypeError, SyntaxError):
         return None
     return left if boot and boot == _boot() else None
 
