@@ -34,12 +34,13 @@ def hand_over(
     at: datetime,
     team: str = "",
     answer_within_minutes: int | None = None,
-    note: str = "",
+    note: str | sa.ColumnElement[str] = "",
     person_id: int | None = None,
 ) -> int:
     """Hand every lead of `source` to sales, in the same number of statements however many they are.
 
-    A lead that waits for sales already is not handed over again. How many were handed over.
+    The note may be told of each lead apart, as SQL over it. A lead that waits for sales already is not handed over again.
+    How many were handed over.
     """
     if route not in routing.ROUTES:
         raise ValueError(f"No route is called {route!r}; there are {', '.join(routing.ROUTES)}.")
@@ -187,7 +188,7 @@ def _own(session: Session, fresh: sa.Subquery, at: datetime) -> None:
     session.execute(sa.update(LEAD).where(LEAD.c.id.in_(owned)).values(owner_id=owner, updated_at=at))
 
 
-def _add_tasks(session: Session, fresh: sa.Subquery, note: str, at: datetime) -> None:
+def _add_tasks(session: Session, fresh: sa.Subquery, note: str | sa.ColumnElement[str], at: datetime) -> None:
     names = ["lead_id", "owner_id", "handoff_id", "enrollment_id", "visit", "title", "note", "due_at", "created_at"]
     title = sa.func.substr("First reply to " + fresh.c.name, 1, 200)
     rows = sa.select(
@@ -197,10 +198,10 @@ def _add_tasks(session: Session, fresh: sa.Subquery, note: str, at: datetime) ->
         fresh.c.enrollment_id,
         fresh.c.visit,
         title,
-        sa.literal(note),
+        note if isinstance(note, sa.ColumnElement) else sa.literal(note),
         fresh.c.due_at,
         sa.literal(at, TASK.c.created_at.type),
-    )
+    ).join_from(fresh, LEAD, LEAD.c.id == fresh.c.lead_id)
     session.execute(sa.insert(TASK).from_select(names, rows))
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.db import json_object
+from app.db import json_object, table
+from app.engine import wording
 from app.engine.batch import Batch, rows
 from app.engine.steptype import StepType
 from app.kinds import Settings, Widget
@@ -30,7 +31,11 @@ class Handoff(Settings):
     answer_within_hours: Annotated[
         int, Field(ge=1, le=720), Widget("Answer within", "number", unit="working hours")
     ] = 4
-    note: Annotated[str, Field(max_length=2000), Widget("What to say", "textarea")] = ""
+    note: Annotated[
+        str,
+        Field(max_length=2000),
+        Widget("What to say", "textarea", hint="Here, too: fields of the lead, such as {{ lead.first_name }}."),
+    ] = ""
 
 
 def describe(settings: Handoff, names: Names) -> str:
@@ -45,7 +50,7 @@ def run(batch: Batch, settings: Handoff) -> None:
         route=settings.route,
         team=settings.team,
         answer_within_minutes=settings.answer_within_hours * 60,
-        note=settings.note,
+        note=wording.filled(settings.note, table("leads")),
         at=batch.now,
     )
     batch.leave(why=json_object("note", handing.given_to(rows.c.enrollment_id, rows.c.visit, settings.route)))
@@ -59,6 +64,8 @@ STEP = StepType(
     settings=Handoff,
     example={"route": "round_robin"},
     describe=describe,
+    fits=lambda s, known: wording.check("note", "What to say", s.note),
+    keys=lambda s: wording.keys(s.note),
     run=run,
     help="The clock runs in the working hours of whoever gets the lead; overdue leads are escalated.",
 )
