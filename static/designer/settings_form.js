@@ -63,9 +63,17 @@ export class SettingsForm {
 
   changed(event) {
     if (event.target.name?.includes("|")) return; // inside a rule, which says itself when it has changed
+    if (event.type === "input") this.giveTheRest(event.target);
     this.showDependent();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.read(), PAUSE);
+  }
+
+  /** Of two shares the other is what is left; of more the marketer says which. */
+  giveTheRest(field) {
+    const both = [...this.root.querySelectorAll('.setting-share input[type="number"]')];
+    if (both.length !== 2 || !both.includes(field) || !field.value || !field.validity.valid) return;
+    both.find((other) => other !== field).value = String(Math.round((100 - field.valueAsNumber) * 100) / 100);
   }
 
   /** Fields that matter only for another field's value are hidden otherwise. */

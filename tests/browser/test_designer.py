@@ -242,3 +242,16 @@ def test_150_steps_open(draw: Open) -> None:
     page = draw(drawn(*steps, step("s150", "exit")))
     expect(page.locator(".flow-card[data-step]")).to_have_count(151)
     expect(page.locator("#minimap")).to_be_visible()
+
+
+def test_of_two_shares_the_other_is_what_is_left(draw: Open, sqlite_database: Database) -> None:
+    page = draw(drawn(step("s1", "split", {"a": "s2", "b": "s2"}), step("s2", "exit")))
+    page.locator('.flow-card[data-step="s1"]').click()
+    page.get_by_label("Percent of share 1").fill("30")
+    expect(page.get_by_label("Percent of share 2")).to_have_value("70")
+    page.get_by_label("Percent of share 2").fill("12.5")
+    expect(page.get_by_label("Percent of share 1")).to_have_value("87.5")
+    expect(page.locator(".flow-card.is-chosen .flow-card-title")).to_contain_text("87.5 / 12.5")
+    saved(page)
+    shares = flow_of(sqlite_database, page)["steps"][0]["settings"]["shares"]
+    assert [share["percent"] for share in shares] == [87.5, 12.5]
