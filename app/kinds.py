@@ -60,6 +60,7 @@ class Widget:
     hint: str = ""
     choices: tuple[tuple[str, str], ...] = ()
     unit: str = ""
+    in_files: str = ""  # what a file says instead, where the choices are too many to list
     shown_if: tuple[str, str] | None = None  # (other setting, its value): drawn only then; “*” is any, “!x” all but x
 
     def __post_init__(self) -> None:

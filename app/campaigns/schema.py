@@ -132,7 +132,9 @@ def _section(card: dict[str, Any], settings: type[Settings], ports: list[dict[st
             usual = "must be given" if required else f"`{json.dumps(card['settings'].get(name), ensure_ascii=False)}`"
             few = widget.choices if len(widget.choices) <= MOST_CHOICES else ()
             choices = " · ".join(f"`{value}` {words}" for value, words in few)
-            what = ". ".join(part.rstrip(".") for part in (widget.label, choices or widget.hint) if part)
+            what = ". ".join(
+                part.rstrip(".") for part in (widget.label, choices or widget.in_files or widget.hint) if part
+            )
             lines.append(f"| `{name}` | {what.replace('|', '/')} | {usual.replace('|', '/')} |")
         lines.append("")
     if ports:

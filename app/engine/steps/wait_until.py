@@ -42,7 +42,7 @@ class WaitUntil(Settings):
             "Not on public holidays",
             "choice",
             choices=CLOSED,
-            hint="In files: lead, or a code such as CH.",
+            in_files="`lead` for those of the lead's country, or a country's code such as `CH`",
             shown_if=("mode", "window"),
         ),
     ] = ""
