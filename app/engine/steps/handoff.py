@@ -34,7 +34,7 @@ class Handoff(Settings):
     note: Annotated[
         str,
         Field(max_length=2000),
-        Widget("What to say", "textarea", hint="Here, too: fields of the lead, such as {{ lead.first_name }}."),
+        Widget("What to say", "textarea", hint="May name fields of the lead, such as {{ lead.first_name }}."),
     ] = ""
 
 
