@@ -105,6 +105,14 @@ class json_object(sa.sql.functions.GenericFunction[Any]):
     inherit_cache = True
 
 
+@compiles(json_object, "sqlite")
+def _json_object_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    """What is true is said so, not 1."""
+    parts = [(compiler.process(each, **kw), isinstance(each.type, sa.Boolean)) for each in element.clauses]
+    said = "json(CASE {} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END)"
+    return f"json_object({', '.join(said.format(sql) if is_so else sql for sql, is_so in parts)})"
+
+
 @compiles(json_object, "postgresql")
 def _json_object_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     return f"jsonb_build_object({compiler.process(element.clauses, **kw)})"

@@ -141,7 +141,9 @@ def line(flow: Flow, names: Names, decision: Decision, mail: str | None, said: S
     found = decision.why or {}
     seen = dict(found.get("seen") or {})
     label = next((p.label for p in step.ports if p.name == decision.port), "") if step else ""
-    sentence = _sentence(kind, label or decision.port, found, seen, mail, said)
+    rules = step.type.rules(step.settings) if step else []
+    told = {ruling.called(name, rules, names): value for name, value in seen.items()}
+    sentence = _sentence(kind, label or decision.port, found, told, mail, said)
     return Line(
         decision.visit, decision.step, called, kind, decision.port, decision.arrived_at, decision.at, sentence, seen
     )
@@ -270,7 +272,8 @@ def _unmet(session: Session, rule: dict[str, Any], lead_id: int) -> list[str]:
         columns = [ruling.predicate(part, ctx).label("met"), *(v.label(f"v{i}") for i, v in enumerate(seen.values()))]
         row = session.execute(sa.select(*columns).where(leads.c.id == lead_id)).one()
         if not row.met:
-            values = ", ".join(f"{label} is {_shown(row[i + 1])}" for i, label in enumerate(seen))
+            told = [ruling.called(label, [part], names) for label in seen]
+            values = ", ".join(f"{label} is {_shown(row[i + 1])}" for i, label in enumerate(told))
             unmet.append(f"{ruling.sentence(part, names)}; {values}." if values else f"{ruling.sentence(part, names)}.")
     return unmet
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -209,6 +209,12 @@ def operands(rule: Any, ctx: RuleContext) -> dict[str, sa.ColumnElement[Any]]:
     for condition in _conditions(_tree(rule)):
         found |= condition.type.operands(condition.settings, ctx)
     return found
+
+
+def called(label: str, rules: Iterable[Any], names: Names) -> str:
+    """A short name of `operands` with what the rules refer to as people call it: clicks in “Welcome”."""
+    named = {key: names.get((kind, key)) for rule in rules for kind, key in references(rule) if kind != "field"}
+    return " ".join(f"“{named[word]}”" if named.get(word) else word for word in label.split(" "))
 
 
 def check(rule: Any, known: Known) -> list[Complaint]:

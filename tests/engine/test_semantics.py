@@ -16,7 +16,7 @@ from sqlalchemy import event
 
 from app import clock
 from app.campaigns import statistics
-from app.db import Database
+from app.db import Database, table
 from app.engine import explaining
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.leads import erasing, updating
@@ -166,6 +166,26 @@ def test_rule_29_why_is_a_chain_of_sentences_with_the_values_each_decision_saw(d
         "The mail is ready.",
         "Waits here until 2026-03-04 09:00 UTC.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "because"),
+    [
+        ({"rule": "clicked", "mail": "welcome", "did": "has"}, "clicks in “Welcome” was 0"),
+        ({"rule": "tag", "tag": "hot"}, "tag “Hot one” was no"),
+    ],
+)
+def test_rule_29_why_calls_what_it_looked_at_as_people_do(
+    database: Database, rule: dict[str, str], because: str
+) -> None:
+    decide = split_on(("keen", rule), **{"keen": "s2", "else": "s2"})
+    world = World(database, factories.flow(decide, WAIT), count=1)
+    with database.write() as session:
+        session.execute(sa.update(table("tags")).where(table("tags").c.key == "hot").values(name="Hot one"))
+    world.enter()
+    with database.read() as session:
+        [passage] = explaining.why(session, world.leads[0], world.campaign.id)
+    assert passage.lines[0].sentence == f"Took “No”, because {because}."
 
 
 @pytest.mark.parametrize(
