@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.models import User
 from app.campaigns.hurrying import Hurry
-from app.engine import explaining, versions
+from app.engine import barring, explaining, versions
 from app.engine.explaining import Line, Passage
 from app.engine.models import Campaign, Enrollment, WebhookCall
 from app.mail import queries as mail_queries
@@ -111,7 +111,7 @@ def _stop(
 
 def _end(session: Session, passages: list[Passage], lead_id: int, campaign_id: int) -> str:
     if not passages:
-        reasons = " ".join(explaining.why_not(session, lead_id, campaign_id))
+        reasons = " ".join(barring.why_not(session, lead_id, campaign_id))
         return f"The lead did not come in. {reasons}".strip()
     last = passages[-1]
     if last.state == "active":

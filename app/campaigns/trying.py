@@ -14,7 +14,7 @@ from app.campaigns import choosing, reactions, retelling, scratch
 from app.campaigns.hurrying import Hurry, Nowhere, current
 from app.campaigns.retelling import Told
 from app.db import Database
-from app.engine import entering, explaining
+from app.engine import barring, entering
 from app.engine.graph import TriggerSpec
 from app.engine.models import Enrollment
 from app.leads.models import Lead
@@ -76,7 +76,7 @@ def let_in(database: Database, lead_id: int, campaign_id: int, at: datetime) -> 
         for spec in version.flow.spec.triggers:
             if entering.enter(session, version, _entry(lead_id, spec, at), now=at, trigger=_unlimited(spec)):
                 return
-        reasons = [each for each in explaining.why_not(session, lead_id, campaign_id) if "has not happened" not in each]
+        reasons = [each for each in barring.why_not(session, lead_id, campaign_id) if "has not happened" not in each]
     raise CannotTry("The lead would not be let in. " + (" ".join(reasons) or "The flow has no trigger."))
 
 

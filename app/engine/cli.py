@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app import cli, clock, signing
 from app.calling_out import Caller
-from app.engine import calling, explaining, health, passing, replaying, steering
+from app.engine import barring, calling, explaining, health, passing, replaying, steering
 from app.engine.models import Campaign, WebhookCall
 from app.engine.ticking import TickReport, tick
 from app.leads import finding
@@ -133,7 +133,7 @@ def why_command(email: str, campaign: str, as_json: bool) -> None:
         lead_id, campaign_id = _pair(session, email, campaign)
         passages = explaining.why(session, lead_id, campaign_id)
         if not passages:
-            reasons = explaining.why_not(session, lead_id, campaign_id)
+            reasons = barring.why_not(session, lead_id, campaign_id)
             cli.refuse(f"{email} has never been in {campaign}. " + " ".join(reasons))
     cli.say([asdict(p) for p in passages], as_json, lambda: "\n\n".join(_told(p) for p in passages))
 
@@ -145,7 +145,7 @@ def why_command(email: str, campaign: str, as_json: bool) -> None:
 def why_not_command(email: str, campaign: str, as_json: bool) -> None:
     """Say what keeps a lead out of a campaign."""
     with cli.database().read() as session:
-        reasons = explaining.why_not(session, *_pair(session, email, campaign))
+        reasons = barring.why_not(session, *_pair(session, email, campaign))
     cli.say(reasons, as_json, "\n".join(reasons) or "Nothing keeps this lead out; the next tick lets it in.")
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from app import clock
 from app.campaigns import statistics
 from app.db import Database, table
-from app.engine import explaining
+from app.engine import barring, explaining
 from app.engine.models import Campaign, Decision, Enrollment, Version
 from app.leads import erasing, updating
 from app.leads.models import Lead
@@ -202,7 +202,7 @@ def test_rule_29_why_not_names_the_condition_that_failed(database: Database, cou
     world.enter()
     assert world.where() == []
     with database.read() as session, clock.at(NOW + HOUR):
-        assert explaining.why_not(session, world.leads[0], world.campaign.id) == [reason]
+        assert barring.why_not(session, world.leads[0], world.campaign.id) == [reason]
 
 
 def test_rule_29_why_not_looks_into_the_segment_that_would_let_the_lead_in(database: Database) -> None:
@@ -214,7 +214,7 @@ def test_rule_29_why_not_looks_into_the_segment_that_would_let_the_lead_in(datab
         saving.save(session, None, name="Swiss", rule=rule, at=NOW)
         campaign = factories.campaign(session, factories.flow(WAIT) | {"triggers": [joined]}, at=NOW + HOUR)
     with database.read() as session, clock.at(NOW + DAY):
-        told = [explaining.why_not(session, lead, campaign.id) for lead in ids]
+        told = [barring.why_not(session, lead, campaign.id) for lead in ids]
     assert told == [
         ["It is not in the segment “Swiss”: country is Switzerland; country is empty."],
         [

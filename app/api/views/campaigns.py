@@ -18,7 +18,7 @@ from app.api.views.blueprint import blueprint
 from app.api.views.leads import MOST_ID, known
 from app.campaigns import contrasting, queries, statistics
 from app.campaigns.models import Shadow
-from app.engine import entering, explaining, replaying
+from app.engine import barring, entering, explaining, replaying
 from app.engine.models import Campaign, Version
 from app.leads import addresses
 from app.leads.finding import is_living
@@ -185,7 +185,7 @@ def explain(path: CampaignLeadPath) -> Response:
     campaign, lead = _found(path.key), known(path.lead_id)
     passages = [asdict(passage) for passage in explaining.why(session(), lead.id, campaign.id)]
     is_inside = any(passage["state"] == "active" for passage in passages)
-    kept_out = [] if is_inside else explaining.why_not(session(), lead.id, campaign.id)
+    kept_out = [] if is_inside else barring.why_not(session(), lead.id, campaign.id)
     return jsonify(Why(passages=passages, kept_out=kept_out).model_dump(mode="json"))
 
 

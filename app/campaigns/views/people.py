@@ -13,7 +13,7 @@ from app.accounts.guards import current_user
 from app.campaigns import drafting, palette, periods, present, queries
 from app.campaigns.periods import Period
 from app.campaigns.views.room import blueprint, found
-from app.engine import entering, explaining, replaying
+from app.engine import barring, entering, explaining, replaying
 from app.leads.models import Lead
 from app.segments import ruling
 from app.web import Refused, database, htmx, session
@@ -99,7 +99,7 @@ def why(campaign_id: int, lead_id: int) -> str:
     campaign, lead = found(campaign_id), lead_of(lead_id)
     passages = explaining.why(session(), lead_id, campaign_id, said=local)
     is_inside = any(passage.state == "active" for passage in passages)
-    kept_out = [] if is_inside else explaining.why_not(session(), lead_id, campaign_id)
+    kept_out = [] if is_inside else barring.why_not(session(), lead_id, campaign_id)
     values = {"campaign": campaign, "lead": lead, "passages": passages, "kept_out": kept_out}
     values["name"] = queries.called(lead.first_name, lead.last_name, lead.email)
     values["looks"] = {card["kind"]: card for card in palette.steps()}

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app import clock
 from app.db import Database
-from app.engine import entering, explaining, timing, versions
+from app.engine import barring, entering, timing, versions
 from app.engine.models import Campaign, Decision, Enrollment, TriggerState, Version, Waiting
 from app.engine.ticking import tick
 from app.leads import erasing, merging, updating
@@ -53,7 +53,7 @@ def waiting(database: Database) -> list[int]:
 
 def why_not(database: Database, lead: int, now: datetime) -> list[str]:
     with database.read() as session, clock.at(now):
-        return explaining.why_not(session, lead, session.scalars(sa.select(Campaign.id)).one())
+        return barring.why_not(session, lead, session.scalars(sa.select(Campaign.id)).one())
 
 
 def test_rule_12_a_filter_is_asked_at_the_door_and_why_not_names_it(database: Database) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app import clock
 from app.campaigns import drafting, pausing, publishing, undoing
 from app.db import Database
-from app.engine import explaining, timing, versions
+from app.engine import barring, explaining, timing, versions
 from app.engine.models import Campaign, Enrollment
 from app.engine.spans import Span
 from app.engine.ticking import tick
@@ -383,6 +383,6 @@ def test_rule_29_why_not_says_that_the_day_has_not_come(database: Database) -> N
     tick(database, NOW + 3 * DAY)
     with database.read() as session, clock.at(NOW + 3 * DAY):
         campaign = session.scalars(sa.select(Campaign)).one()
-        assert "has not happened" in explaining.why_not(session, ids[1], campaign.id)[0]
+        assert "has not happened" in barring.why_not(session, ids[1], campaign.id)[0]
         assert "Date in a field" in explaining.why(session, ids[0], campaign.id)[0].entry
         assert session.get_one(Lead, ids[0])
