@@ -46,8 +46,11 @@ def unknown(session: Session, wanted: Wanted, caught: Caught, past: Past, found:
         told.append(
             "Sales answers nothing here: handoffs stay open and tasks undone, so that a lead is handed over once."
         )
-    if found["handoffs"]["reps"]:
-        told.append("What a rep can take is not declared anywhere; the busiest day of the year before stands for it.")
+    if any(rep["capacity"] is None for rep in found["handoffs"]["reps"]):
+        told.append(
+            "How many leads a day some reps can take is not said under Sales handoff, Who takes leads; "
+            "the busiest day of the year before stands for it."
+        )
     if "webhook" in kinds:
         told.append("No other system was called; each call was taken as answered well.")
     if kinds & TOGETHER:

@@ -38,6 +38,7 @@ def _figures(told: dict[str, Any]) -> list[tuple[str, Any]]:
         ("Mails that found no slot", held),
         ("Handed to sales", sum(rep["count"] for rep in reps) + told["handoffs"]["nobody"]),
         ("Most a day for one rep", max((rep["most"] for rep in reps), default=0)),
+        ("Days on which a rep got more than it can take", sum(rep.get("over", 0) for rep in reps)),
         ("Hours until handoff, half of them within", took["median"]),
     ]
 

@@ -36,7 +36,7 @@ Usual = dict[int, dict[str, Any]]  # user -> handoffs on the busiest day so far,
 
 
 def usual(session: Session, before: datetime) -> Usual:
-    """How many leads each rep was given on a day, in the year before: nobody has declared what they can take."""
+    """How many leads each rep was given on a day, in the year before, for those of whom nobody said what they can take."""
     day = _whole_days(Handoff.created_at, None)
     since = sa.and_(Handoff.created_at > before - USED_TO, Handoff.owner_id.is_not(None))
     a_day = sa.select(Handoff.owner_id, day.label("day"), sa.func.count().label("count")).where(since)
@@ -231,7 +231,7 @@ def _collisions(session: Session, wanted: Wanted) -> list[dict[str, Any]]:
 
 
 def _handoffs(session: Session, wanted: Wanted, used_to: Usual) -> dict[str, Any]:
-    """Leads per rep and day, beside what the rep is used to."""
+    """Leads per rep and day, beside what the rep can take and is used to."""
     mine = sa.and_(Handoff.campaign_id == wanted.campaign_id, Handoff.id > OURS)
     day = _whole_days(Handoff.created_at, wanted.begins_at)
     rows = _by_day(
@@ -239,7 +239,7 @@ def _handoffs(session: Session, wanted: Wanted, used_to: Usual) -> dict[str, Any
     )
     called = sa.func.coalesce(sa.func.nullif(User.name, ""), User.email)
     names: dict[int, str] = dict(session.execute(sa.select(User.id, called)).all())
-    reps = set(session.scalars(sa.select(Rep.user_id)))
+    reps: dict[int, int | None] = dict(session.execute(sa.select(Rep.user_id, Rep.capacity)).all())
     listed = []
     for owner in sorted({*rows, *reps} - {None}, key=lambda id_: str(names.get(id_, ""))):
         days = rows.get(owner, [])
@@ -251,6 +251,9 @@ def _handoffs(session: Session, wanted: Wanted, used_to: Usual) -> dict[str, Any
             "count": sum(count for _, count in days),
             "most": most,
         }
+        capacity = reps.get(owner)
+        over = [[nth, count] for nth, count in days if capacity is not None and count > capacity]
+        row |= {"capacity": capacity, "over": len(over)}  # on so many days more than that
         listed.append({**row, "busiest": known.get("busiest"), "usual": known.get("usual"), "days": days})
     return {"reps": listed, "nobody": sum(count for _, count in rows.get(None, []))}
 

@@ -55,6 +55,7 @@ def hire(session: Session, *, at: datetime) -> Staff:
         user.created_at = at
     reps = (made[1], made[2])
     for rep in reps:
-        staffing.enlist(session, rep.id, team=TEAM, weight=2 if rep is reps[0] else 1)
+        share = 2 if rep is reps[0] else 1
+        staffing.enlist(session, rep.id, team=TEAM, weight=share, capacity=4 * share)
     session.flush()
     return Staff(administrator, made[0], reps)

@@ -34,6 +34,9 @@ class Rep(Base):
     weight: Mapped[int] = mapped_column(default=1)  # deserved share of a round robin
     given_count: Mapped[int] = mapped_column(default=0)  # by round robin, and let pass while absent: no flood on return
     absent_until: Mapped[datetime | None]
+    capacity: Mapped[int | None] = mapped_column(
+        sa.SmallInteger
+    )  # leads a day, as rehearsals see it; nobody is passed over
 
 
 class Handoff(Base):

@@ -114,6 +114,7 @@ def team(session: Session, now: datetime, days: int = 30) -> Sequence[Any]:
             User.zone,
             Rep.team,
             Rep.weight,
+            Rep.capacity,
             Rep.absent_until,
             *figures,
             counts.c.reply_minutes,

@@ -11,13 +11,14 @@ from app.accounts.models import User
 from app.sales.models import Rep
 
 MOST_WEIGHT = 100
+MOST_A_DAY = 1000
 
 
 class BadRep(ValueError):
     """Something about a rep that cannot be; its text is one sentence that says what to do."""
 
 
-def enlist(session: Session, user_id: int, *, team: str = "", weight: int = 1) -> Rep:
+def enlist(session: Session, user_id: int, *, team: str = "", weight: int = 1, capacity: int | None = None) -> Rep:
     """Let a user take leads from now on, level with the team, so that nobody new is flooded."""
     if session.get(Rep, user_id):
         raise BadRep("This person takes leads already.")
@@ -25,18 +26,22 @@ def enlist(session: Session, user_id: int, *, team: str = "", weight: int = 1) -
         raise BadRep("Choose somebody who works here.")
     rep = Rep(user_id=user_id, team="", weight=1, given_count=0)
     session.add(rep)
-    change(session, rep, team=team, weight=weight, absent_until=None)
+    change(session, rep, team=team, weight=weight, absent_until=None, capacity=capacity)
     return rep
 
 
-def change(session: Session, rep: Rep, *, team: str, weight: int, absent_until: datetime | None) -> None:
-    """Another team, share or absence; a new share starts level with the others of the team."""
+def change(
+    session: Session, rep: Rep, *, team: str, weight: int, absent_until: datetime | None, capacity: int | None = None
+) -> None:
+    """Another team, share, absence or capacity; a new share starts level with the others of the team."""
     if not 0 <= weight <= MOST_WEIGHT:
         raise BadRep(f"A share is a number from 0 (takes none) to {MOST_WEIGHT}.")
+    if capacity is not None and not 1 <= capacity <= MOST_A_DAY:
+        raise BadRep(f"Leads a day are 1 to {MOST_A_DAY}; leave it empty when nobody can say.")
     if len(team) > 200:
         raise BadRep("Shorten the name of the team.")
     is_new_share = (rep.team, rep.weight) != (team.strip(), weight) or rep.given_count == 0
-    rep.team, rep.weight, rep.absent_until = team.strip(), weight, absent_until
+    rep.team, rep.weight, rep.absent_until, rep.capacity = team.strip(), weight, absent_until, capacity
     session.flush()
     if is_new_share and weight:
         rep.given_count = int(_level(session, rep) * weight)

@@ -28,6 +28,7 @@ from app.mail.models import Mail
 from app.outbox import Message
 from app.preferences import consenting
 from app.preferences.models import FrequencyCap, SendingWindow, Subscription
+from app.sales.models import Rep
 from app.tracking import recording
 from tests import factories
 from tests.campaigns.conftest import drawn, furnish, step
@@ -190,6 +191,20 @@ def entered(database: Database, flow: dict[str, Any], leads: int = 3) -> tuple[i
         made, ids = furnished(session, flow, leads)
         factories.request(session, made, ids, at=NOW + HOUR)
         return made.id, ids
+
+
+@pytest.mark.parametrize("capacity", [2, 3, None])
+def test_the_answer_tells_on_how_many_days_a_rep_would_get_more_than_it_can_take(
+    sqlite_database: Database, capacity: int | None
+) -> None:
+    flow = short([step("s1", "handoff", {"out": "end"})])
+    campaign_id, _ = entered(sqlite_database, flow, leads=3)
+    with sqlite_database.write() as session:
+        session.execute(sa.update(Rep).values(capacity=capacity))
+    told, _ = rehearse(sqlite_database, wanted(campaign_id, flow))
+    [rep] = told["handoffs"]["reps"]
+    assert (rep["most"], rep["capacity"], rep["over"]) == (3, capacity, 1 if capacity == 2 else 0)
+    assert any("is not said under Sales handoff" in each for each in told["unknown"]) == (capacity is None)
 
 
 def test_who_does_not_react_takes_the_other_way(sqlite_database: Database) -> None:

@@ -173,10 +173,12 @@ def test_reps_are_added_changed_and_released(sign_in: SignIn, sqlite_database: D
     boss, ana = sign_in("administrator"), sign_in("sales")
     number = ana.user_id  # type: ignore[attr-defined]
     boss.post("/sales/reps", data={"user_id": number, "team": "north", "weight": "2"})
-    boss.post(f"/sales/reps/{number}", data={"team": "south", "weight": "1", "absent_until": "2031-01-05"})
+    given = {"team": "south", "weight": "1", "absent_until": "2031-01-05", "capacity": "17"}
+    boss.post(f"/sales/reps/{number}", data=given)
     page = boss.get("/sales/reps").text
-    assert "south" in page and "away until" in page
-    assert boss.post(f"/sales/reps/{number}", data={"team": "", "weight": "many"}).status_code == 422
+    assert "south" in page and "away until" in page and ">17</td>" in page
+    for wrong in ({"weight": "many"}, {"capacity": "a few"}, {"capacity": "0"}, {"capacity": "1001"}):
+        assert boss.post(f"/sales/reps/{number}", data={"team": "", "weight": "1"} | wrong).status_code == 422
     assert ana.post(f"/sales/reps/{number}/release").status_code == 403
     boss.post(f"/sales/reps/{number}/release")
     with sqlite_database.read() as session:

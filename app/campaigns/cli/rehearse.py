@@ -125,7 +125,8 @@ def _words(told: dict[str, Any], titles: dict[str, str]) -> list[str]:
         lines.append(f"{one['name']} had the slot: {one['held']} mails held, {one['skipped']} not sent")
     for rep in told["handoffs"]["reps"]:
         used = f", busiest so far {rep['busiest']}" if rep["busiest"] else ""
-        lines.append(f"{rep['name']}: {rep['count']} leads, at most {rep['most']} a day{used}")
+        over = f", can take {rep['capacity']}: more on {rep['over']} days" if rep.get("capacity") else ""
+        lines.append(f"{rep['name']}: {rep['count']} leads, at most {rep['most']} a day{over}{used}")
     if told["until_handoff"]["count"]:
         took = told["until_handoff"]
         lines.append(f"Until handoff: half within {took['median']} hours, nine of ten within {took['slow']}")

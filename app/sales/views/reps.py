@@ -1,4 +1,4 @@
-"""Who takes leads: teams, shares, absences."""
+"""Who takes leads: teams, shares, absences, and how many a day."""
 
 from __future__ import annotations
 
@@ -33,17 +33,23 @@ def add_rep() -> Any:
     user = request.form.get("user_id", "")
     if not user.isdigit() or len(user) > 15:
         raise Refused("Choose who is to take leads.")
-    return _change(lambda: staffing.enlist(session(), int(user), team=_team(), weight=_weight()), "added rep", user)
+    return _change(
+        lambda: staffing.enlist(session(), int(user), team=_team(), weight=_weight(), capacity=_capacity()),
+        "added rep",
+        user,
+    )
 
 
 @blueprint.post("/sales/reps/<int:user_id>")
 @allow(*LEADERS)
 def change_rep(user_id: int) -> Any:
-    """Another team, share or absence."""
+    """Another team, share, absence or capacity."""
     rep = session().get(Rep, user_id) or abort(404)
     away = _absent_until(request.form.get("absent_until", ""))
     return _change(
-        lambda: staffing.change(session(), rep, team=_team(), weight=_weight(), absent_until=away),
+        lambda: staffing.change(
+            session(), rep, team=_team(), weight=_weight(), absent_until=away, capacity=_capacity()
+        ),
         "changed rep",
         user_id,
     )
@@ -77,6 +83,13 @@ def _weight() -> int:
     if not given.isdigit() or len(given) > 3:
         raise Refused("A share is a whole number: 1 is usual, 2 gets twice as many leads, 0 gets none.")
     return int(given)
+
+
+def _capacity() -> int | None:
+    given = request.form.get("capacity", "").strip()
+    if given and (not given.isdecimal() or len(given) > 4):
+        raise Refused("Leads a day is a whole number, such as 8; leave it empty when nobody can say.")
+    return int(given) if given else None
 
 
 def _absent_until(text: str) -> datetime | None:
