@@ -315,10 +315,10 @@ def _prepare_sqlite(engine: sa.Engine, *, read_only: bool) -> None:
         "journal_size_limit=67108864",
         "temp_store=MEMORY",
         "cache_size=-49152",
-        "soft_heap_limit=100663296",  # of the process: else each of its connections comes to keep the whole database
+        "soft_heap_limit=67108864",  # of the process: else each of its connections comes to keep the whole database
     ]
     if read_only:
-        pragmas = [pragmas[0], "query_only=ON", "trusted_schema=OFF", "cache_size=-32768"]
+        pragmas = [pragmas[0], "query_only=ON", "trusted_schema=OFF", "cache_size=-16384"]
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
