@@ -48,7 +48,7 @@ class Story:
 
 
 def score(session: Session, lead: Lead, now: datetime) -> Score:
-    """The newest lines of the ledger, the caps of the active model, and how much the last seven days brought."""
+    """The newest lines of the ledger, the caps of the active model, and by how much the score changed in seven days."""
     entries, models = table("score_entries"), table("score_models")
     reasons = session.execute(
         sa.select(entries)
@@ -56,13 +56,18 @@ def score(session: Session, lead: Lead, now: datetime) -> Score:
         .order_by(entries.c.at.desc(), entries.c.id.desc())
         .limit(5)
     ).all()
-    recent = sa.select(sa.func.coalesce(sa.func.sum(entries.c.points), 0)).where(
-        entries.c.lead_id == lead.id, entries.c.at >= now - timedelta(days=7)
+    is_new = entries.c.at >= now - timedelta(days=7)
+    sums = sa.select(
+        entries.c.dimension, sa.func.sum(entries.c.points), sa.func.sum(sa.case((is_new, entries.c.points), else_=0))
     )
+    earned = session.execute(sums.where(entries.c.lead_id == lead.id).group_by(entries.c.dimension)).all()
     thresholds = session.scalar(sa.select(models.c.thresholds).where(models.c.is_active).limit(1)) or {}
     given = thresholds.get("caps") if isinstance(thresholds, dict) else None
     caps = {name: int((given or {}).get(name) or most) for name, most in DEFAULT_CAPS.items()}
-    return Score(caps, int(session.scalar(recent) or 0), reasons)
+    changes = [
+        min(max(every, 0), caps[name]) - min(max(every - recent, 0), caps[name]) for name, every, recent in earned
+    ]
+    return Score(caps, int(sum(changes)), reasons)
 
 
 def tags(session: Session, lead_id: int) -> Sequence[Tag]:

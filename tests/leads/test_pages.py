@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from app.db import Database, table
-from app.leads import creating, fields, listing, noting, tagging
+from app.leads import creating, fields, listing, noting, queries, tagging
 from app.leads.models import Company, Import, Lead, LeadField, LeadTag, Note, Tag
 from app.outbox import Message
 from app.tracking import recording
@@ -369,3 +369,17 @@ def test_mails_show_the_subject_that_was_read_and_only_sent_ones_count(
     page = sign_in("viewer").get(f"/leads/{lead_id}?tab=emails").text
     assert "Grace, good to meet you" in page and "{{" not in page
     assert 'Emails <span class="tab-count">1</span>' in page
+
+
+def test_a_score_changes_by_what_its_caps_leave_of_the_points(database: Database, now: datetime) -> None:
+    entries = table("score_entries")
+    with database.write() as session:
+        [lead_id] = creating.create_many(session, [{"email": "ana@x.example"}], source="Test", at=now)
+        given = [("fit", 50, 20), ("fit", -25, 1), ("interest", 55, 20), ("interest", 30, 1)]  # caps are 40 and 60
+        lines = [
+            {"lead_id": lead_id, "dimension": part, "points": points, "reason": "-", "at": now - timedelta(days=days)}
+            for part, points, days in given
+        ]
+        session.execute(sa.insert(entries), lines)
+        told = queries.score(session, session.get_one(Lead, lead_id), now)
+    assert told.this_week == (25 - 40) + (60 - 55)
