@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -191,6 +192,30 @@ def test_the_figures_of_a_large_campaign_are_remembered(database: Database, monk
     assert asked() == first
     assert first["as_of"] == LATER.isoformat()
     assert asked(Period(LATER - 7 * DAY, None, "7"))["whole"]["failed"] == 7
+
+
+def test_old_figures_are_told_once_more_while_they_are_counted_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = run(database)
+    monkeypatch.setattr(remembering, "LARGE", 5)
+    monkeypatch.setattr(remembering, "_counted", {})
+    monkeypatch.setattr(remembering, "_WORTH", 0)  # old at once
+
+    def failed() -> int:
+        with database.read() as session:
+            flow = drafting.get(session, campaign.id).flow
+            found = remembering.figures(session, database, campaign.id, flow, now=LATER, period=ALL)
+        for thread in threading.enumerate():
+            if thread.name == "figures":
+                thread.join(30)
+        return int(found["whole"]["failed"])
+
+    assert failed() == 0
+    with database.write() as session:
+        session.execute(sa.update(Enrollment).values(state="failed", finished_at=LATER))
+    assert [failed(), failed()] == [0, 7]
+    assert remembering._counting == set()
 
 
 # --- who is here
