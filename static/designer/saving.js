@@ -80,12 +80,19 @@ export class Saving extends EventTarget {
       await this.running;
       return this.isUnsaved ? this.save() : true;
     }
-    if (!this.isUnsaved) return !this.designer.unread.size;
+    if (!this.isUnsaved) return this.hasRead();
     this.running = this.put();
     const isDone = await this.running;
     this.running = null;
     if (isDone && this.isUnsaved) this.later();
     return isDone && !this.isUnsaved && !this.designer.unread.size;
+  }
+
+  /** Whether the server knows all that was typed; else why not is said again, since somebody wants to go on. */
+  hasRead() {
+    const { unread } = this.designer;
+    if (unread.size) this.designer.emit("trouble", this.told);
+    return !unread.size;
   }
 
   async put() {

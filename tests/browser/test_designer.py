@@ -163,6 +163,9 @@ def test_what_is_drawn_while_signed_out_is_saved_after_signing_in_in_another_tab
     amount.fill("3")
     expect(page.locator("#toasts")).to_contain_text("Sign in again in another tab; your changes are kept here.")
     expect(page.locator("#save-state")).to_have_text("Not saved")
+    page.locator("#publish").click()
+    expect(page.locator("#toasts .toast-note", has_text="Sign in again")).to_have_count(2)  # and nothing is published
+    expect(page.locator("#publish-dialog")).to_be_hidden()
     page.context.add_cookies([cookie for cookie in signed_in if cookie["name"] != "session"])  # type: ignore[misc]
     expect(page.locator("#save-state")).to_have_text("Saved", timeout=15_000)
     assert flow_of(sqlite_database, page)["steps"][0]["settings"]["amount"] == 3
