@@ -13,11 +13,9 @@ from app.campaigns.retelling import Said
 from app.campaigns.treading import Trodden
 from app.db import EPOCH, MICROSECOND
 from app.engine import explaining, graph
-from app.engine.catalog import TRIGGERS
 from app.engine.explaining import Line, Passage
 from app.engine.graph import Flow
 from app.engine.models import Decision
-from app.kinds import parse
 from app.leads.models import Lead
 from app.outbox import NOT_SENT_REASONS
 from app.segments import ruling
@@ -89,8 +87,5 @@ def _standing(flow: Flow, names: Names, row: RehearsedPassage, said: Said) -> Li
 
 def _entry(flow: Flow, names: Names, occasion: str) -> str:
     trigger, _, cause = occasion.partition(":")
-    spec = next((each for each in flow.spec.triggers if each.id == trigger), None)
-    kind = TRIGGERS.get(spec.kind) if spec else None
-    settings = parse(kind.settings, spec.settings)[0] if kind and spec else None
-    what = f"{kind.label}: {kind.describe(settings, names)}" if kind and settings else trigger
+    _, what = explaining.door(flow, names, trigger)
     return f"Matched already when the period began: {what}." if cause.startswith("already") else f"Entered by {what}."

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import db
 from app.engine import versions
 from app.engine.catalog import STEPS, TRIGGERS
-from app.engine.graph import Flow
+from app.engine.graph import Flow, TriggerSpec
 from app.engine.models import Decision, Enrollment, WebhookCall
 from app.kinds import parse
 from app.leads.models import Lead
@@ -111,15 +111,20 @@ def _passage(session: Session, passage: Enrollment, names: Names, said: Said) ->
 
 def _entry(session: Session, flow: Flow, passage: Enrollment, names: Names) -> str:
     trigger_id, _, cause = passage.occasion.partition(":")
-    spec = next((t for t in flow.spec.triggers if t.id == trigger_id), None)
-    kind = TRIGGERS.get(spec.kind) if spec else None
-    settings = parse(kind.settings, spec.settings)[0] if kind and spec else None
-    what = f"{kind.label}: {kind.describe(settings, names)}" if kind and settings else trigger_id
+    spec, what = door(flow, names, trigger_id)
     about = f" (for {passage.key})" if passage.key else ""
     if cause.startswith("already"):
         return f"Matched already when the campaign was published: {what}."
     reason = _asked_by(session, cause) if spec and spec.kind == "by_hand" else ""
     return f"Entered on request: {reason}{about}." if reason else f"Entered by {what}{about}."
+
+
+def door(flow: Flow, names: Names, trigger_id: str) -> tuple[TriggerSpec | None, str]:
+    """A trigger, and what it is called: "Form submitted: Pricing guide"; of one that is gone the id alone."""
+    spec = next((each for each in flow.spec.triggers if each.id == trigger_id), None)
+    kind = TRIGGERS.get(spec.kind) if spec else None
+    settings = parse(kind.settings, spec.settings)[0] if kind and spec else None
+    return spec, f"{kind.label}: {kind.describe(settings, names)}" if kind and settings else trigger_id
 
 
 def _asked_by(session: Session, cause: str) -> str:
