@@ -47,10 +47,11 @@ export class Designer extends EventTarget {
   }
 
   changed() {
-    const known = new Set([...this.flow.steps, ...this.flow.triggers].map((item) => item.id));
-    const left = this.chosen.filter((id) => known.has(id) || id === "campaign");
+    const known = new Set([...this.flow.steps, ...this.flow.triggers].map((item) => item.id).concat("campaign"));
+    const left = this.chosen.filter((id) => known.has(id));
     const isFewer = left.length !== this.chosen.length;
     this.chosen = left;
+    for (const form of this.unread) if (!known.has(form.id)) form.forget();
     this.emit("change");
     if (isFewer) this.emit("choose");
   }

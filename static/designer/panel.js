@@ -34,9 +34,15 @@ export class Panel {
     if (!item) return this.showNothing();
     this.shown = item.id;
     this.parts = { head: el("div"), paths: el("div"), problems: el("div", { class: "panel-problems" }) }; // below, so that no field moves when they come and go
-    this.form = new SettingsForm({ designer, urls: this.urls, id: item.id, what: designer.isTrigger(item.id) ? "trigger" : "step" });
+    this.form = this.formOf(item.id, designer.isTrigger(item.id) ? "trigger" : "step");
     this.root.replaceChildren(this.parts.head, this.nameField(item), this.form.root, this.parts.paths, this.noteField(item), this.foot(item));
     this.refresh();
+  }
+
+  /** The form of something; the one that holds what was typed there, if the server could not read that yet. */
+  formOf(id, what) {
+    const { designer, urls } = this;
+    return [...designer.unread].find((form) => form.id === id) ?? new SettingsForm({ designer, urls, id, what });
   }
 
   /** What changes while the marketer types elsewhere; the form keeps its focus. */
@@ -208,10 +214,10 @@ export class Panel {
 
   showCampaign() {
     this.shown = null;
-    this.form = new SettingsForm({ designer: this.designer, urls: this.urls, id: "campaign", what: "campaign" });
+    this.form = this.formOf("campaign", "campaign");
     const head = el("div", { class: "panel-head tone-indigo" }, tile("settings", "indigo", ""), el("div", { class: "panel-head-text" }, el("div", { class: "flow-card-kind" }, "Campaign"), el("h2", { class: "panel-title", tabindex: "-1", id: "panel-title" }, "Campaign settings")), this.closer());
     this.root.replaceChildren(head, this.form.root);
-    this.form.load();
+    this.form.follow();
   }
 }
 

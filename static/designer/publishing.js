@@ -14,7 +14,7 @@ export function publishing({ designer, saving, data }) {
   });
 
   button.addEventListener("click", async () => {
-    if (!(await saving.save())) return;
+    if (!(await saving.insist())) return;
     const errors = designer.problems.filter((problem) => !problem.is_warning);
     if (!errors.length) return show();
     designer.say(`Not published: ${errors.length} to mend first.`);

@@ -52,7 +52,7 @@ export class Saving extends EventTarget {
     this.saved = designer.flow;
     designer.addEventListener("change", () => this.later());
     designer.addEventListener("unread", ({ detail }) => (detail ? this.failed(detail) : this.later()));
-    addEventListener("beforeunload", (event) => (this.isUnsaved || designer.unread.size) && event.preventDefault());
+    addEventListener("beforeunload", (event) => this.isAhead && event.preventDefault());
     dialog.querySelector("[data-keep-mine]").addEventListener("click", () => this.keepMine());
     dialog.querySelector("[data-take-theirs]").addEventListener("click", () => this.takeTheirs());
   }
@@ -61,9 +61,15 @@ export class Saving extends EventTarget {
     return this.designer.flow !== this.saved;
   }
 
+  /** Whether something drawn or typed is here alone. */
+  get isAhead() {
+    return this.isUnsaved || this.designer.unread.size > 0;
+  }
+
   later() {
-    if (this.theirs || this.designer.unread.size) return;
-    this.say(this.isUnsaved ? "Unsaved changes" : "Saved", this.isUnsaved ? "unsaved" : "saved");
+    if (this.theirs) return;
+    if (this.isUnsaved && !this.designer.unread.size) this.say("Unsaved changes", "unsaved");
+    else this.sayDone();
     clearTimeout(this.timer);
     if (this.isUnsaved) this.timer = setTimeout(() => this.save(), PAUSE);
   }
@@ -73,26 +79,34 @@ export class Saving extends EventTarget {
     this.status.replaceChildren(el("span", { class: "save-dot", "aria-hidden": "true" }), words);
   }
 
-  /** Save now; answers whether the server has what is on the canvas. */
+  /** The server has what is on the canvas; what is typed and not read yet is not there. */
+  sayDone() {
+    if (!this.designer.unread.size) this.say("Saved", "saved");
+    else if (this.status.dataset.state !== "failed") this.say("Not saved", "failed");
+  }
+
+  /** Save since somebody wants to go on: why not is said, also when it was said before. */
+  async insist() {
+    const { told } = this;
+    this.told = "";
+    if (await this.save()) return true;
+    if (told && !this.told && this.designer.unread.size) this.designer.emit("trouble", (this.told = told));
+    return false;
+  }
+
+  /** Save now; answers whether the server has what is on the canvas, and all that was typed. */
   async save() {
     clearTimeout(this.timer);
     if (this.running) {
       await this.running;
-      return this.isUnsaved ? this.save() : true;
+      return this.isUnsaved ? this.save() : !this.designer.unread.size;
     }
-    if (!this.isUnsaved) return this.hasRead();
+    if (!this.isUnsaved) return !this.designer.unread.size;
     this.running = this.put();
     const isDone = await this.running;
     this.running = null;
     if (isDone && this.isUnsaved) this.later();
     return isDone && !this.isUnsaved && !this.designer.unread.size;
-  }
-
-  /** Whether the server knows all that was typed; else why not is said again, since somebody wants to go on. */
-  hasRead() {
-    const { unread } = this.designer;
-    if (unread.size) this.designer.emit("trouble", this.told);
-    return !unread.size;
   }
 
   async put() {
@@ -102,8 +116,8 @@ export class Saving extends EventTarget {
     if (answer.ok) {
       this.revision = answer.data.revision;
       this.saved = flow;
-      this.told = "";
-      if (!this.designer.unread.size) this.say("Saved", "saved");
+      if (!this.designer.unread.size) this.told = "";
+      this.sayDone();
       this.designer.heard({ ...answer.data, flow });
       return true;
     }
@@ -164,6 +178,6 @@ export class Saving extends EventTarget {
     this.saved = tidy;
     this.designer.history.apply(tidy, words);
     this.designer.heard({ flow, looks, problems });
-    this.say("Saved", "saved");
+    this.sayDone();
   }
 }

@@ -58,7 +58,12 @@ export class SettingsForm {
 
   /** The flow changed elsewhere (undo, another tab): draw the form again unless it is what is being typed. */
   follow() {
-    if (this.whole() !== this.loaded) this.load();
+    if (this.whole() !== this.loaded && !this.isUnread) this.load();
+  }
+
+  /** Whether something typed here is not in the flow yet: then it must not be drawn over. */
+  get isUnread() {
+    return this.designer.unread.has(this);
   }
 
   changed(event) {
@@ -90,11 +95,11 @@ export class SettingsForm {
   clicked(event) {
     const button = event.target.closest("button[name=_act]");
     if (button) this.read(button.value);
-    if (event.target.closest("[data-elsewhere]")) addEventListener("focus", () => this.root.isConnected && this.load(), { once: true }); // back with what was made there
+    if (event.target.closest("[data-elsewhere]")) addEventListener("focus", () => this.root.isConnected && !this.isUnread && this.load(), { once: true }); // back with what was made there
   }
 
   /** Let the server make settings of the form; `act` adds or removes a row ("add arms", "remove arms 1"). */
-  async read(act = "") {
+  async read(act = this.act ?? "") {
     clearTimeout(this.timer);
     this.timer = 0;
     const body = new FormData(this.root);
@@ -106,19 +111,29 @@ export class SettingsForm {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const answer = await post(this.urls.settings, body);
     if (turn !== this.turn && !act) return; // more was typed meanwhile, and that answer counts
+    if (this.what !== "campaign" && !this.designer.find(this.id)) return; // deleted meanwhile
     if (!answer.ok) return this.again(answer, act);
     this.designer.unread.delete(this);
+    this.act = "";
     await this.take(answer.data, Boolean(act));
     this.designer.emit("unread");
     if (act) this.goOn(act);
   }
 
-  /** What is typed is kept and tried again, also when another step has been chosen meanwhile. */
+  /** The step is deleted, and what was typed with it. */
+  forget() {
+    clearTimeout(this.timer);
+    this.designer.unread.delete(this);
+  }
+
+  /** What is typed or pressed is kept and tried again, also when another step has been chosen meanwhile. */
   again(answer, act) {
     this.sent = null;
+    this.act = act || this.act;
     this.designer.unread.add(this);
     this.designer.emit("unread", answer);
-    this.timer = setTimeout(() => this.read(act), RETRY);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.read(), RETRY);
   }
 
   /** The button that was pressed has been drawn anew: go on in the row it added, or at the end of the list. */

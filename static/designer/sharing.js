@@ -24,13 +24,13 @@ export function sharing({ designer, saving, urls, dialog, badge, editor }) {
     const { ok, data: state } = await get(urls.hands);
     if (!ok) return; // offline: saving says so
     show(state.other);
-    if (state.revision > saving.revision && !saving.isUnsaved && !saving.running && !isTyping()) await follow(state.other?.name ?? "Somebody");
+    if (state.revision > saving.revision && !saving.isAhead && !saving.running && !isTyping()) await follow(state.other?.name ?? "Somebody");
   }
 
   /** What somebody else drew appears here, and can be undone like anything. */
   async function follow(name) {
     const { ok, data: draft } = await get(urls.draft);
-    if (!ok || draft.revision <= saving.revision || saving.isUnsaved) return;
+    if (!ok || draft.revision <= saving.revision || saving.isAhead) return;
     saving.take(draft, `${name}’s changes`);
     designer.say(`${name} changed the draft; you see it as it is now.`);
   }

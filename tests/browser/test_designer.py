@@ -173,6 +173,55 @@ def test_what_is_drawn_while_signed_out_is_saved_after_signing_in_in_another_tab
     complaints.clear()
 
 
+def test_what_is_typed_while_signed_out_survives_undo_and_another_choice_and_goes_with_its_step(
+    draw: Open, sqlite_database: Database, complaints: list[str]
+) -> None:
+    flow = drawn(
+        *(step(f"s{n}", "wait", {"out": f"s{n + 1}"}, amount=1, unit="days") for n in (1, 2)), step("s3", "exit")
+    )
+    page = draw(flow)
+    state, amount = page.locator("#save-state"), page.locator("#settings-form input[name=amount]")
+
+    def choose(step_id: str) -> None:
+        page.locator(f'.flow-card[data-step="{step_id}"]').click()
+
+    def amounts() -> list[int]:
+        steps = flow_of(sqlite_database, page)["steps"]
+        return [each["settings"]["amount"] for each in steps if each["kind"] == "wait"]
+
+    def sign_out_and_type(value: str) -> list[Any]:
+        signed_in = page.context.cookies()
+        page.context.clear_cookies()
+        amount.fill(value)
+        expect(state).to_have_text("Not saved")
+        return [cookie for cookie in signed_in if cookie["name"] != "session"]
+
+    choose("s1")
+    expect(amount).to_have_value("1")
+    amount.fill("2")
+    saved(page)
+    expect(page.locator('.flow-card[data-step="s1"] .flow-card-title')).to_contain_text("2 days")
+    saved(page)
+    signed_in = sign_out_and_type("3")
+    page.locator("#tool-undo").click()
+    expect(page.locator('.flow-card[data-step="s1"] .flow-card-title')).to_contain_text("1 day")
+    choose("s2")
+    choose("s1")
+    expect(amount).to_have_value("3")
+    page.context.add_cookies(signed_in)
+    expect(state).to_have_text("Saved", timeout=20_000)
+    assert amounts() == [3, 1]
+    choose("s2")
+    expect(amount).to_have_value("1")
+    signed_in = sign_out_and_type("9")
+    page.get_by_role("button", name="Delete step").click()
+    page.context.add_cookies(signed_in)
+    expect(state).to_have_text("Saved", timeout=20_000)
+    assert amounts() == [3]
+    assert all("400" in complaint or "401" in complaint for complaint in complaints)
+    complaints.clear()
+
+
 def test_problems_stop_publishing_and_jump_to_their_step(draw: Open, complaints: list[str]) -> None:
     page = draw(drawn(step("s1", "wait", {"out": "s2"}), step("s2", "send_email", {"out": "s3"}), step("s3", "exit")))
     page.locator("#publish").click()
