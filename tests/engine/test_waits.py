@@ -80,6 +80,35 @@ def test_rule_3_leads_of_one_batch_live_in_the_zones_they_live_in(database: Data
     assert world.due() == [zurich, new_york]
 
 
+@pytest.mark.parametrize("ways", [2, 4])
+def test_rule_2_leads_that_part_rest_each_until_the_end_of_its_own_wait(database: Database, ways: int) -> None:
+    """Few ways are gone one after the other, many at once; either way the first wait has told that all live in one zone."""
+    ports = {f"p{n}": f"s{3 + n}" for n in range(ways)}
+    split = {"kind": "split", "settings": {"shares": [{"port": port, "percent": 100 / ways} for port in ports]}}
+    waits = [{"kind": "wait", "settings": {"amount": 1 + n}, "next": {"out": "end"}} for n in range(ways)]
+    world = World(database, factories.flow(WAIT, split | {"next": ports}, *waits), count=40, zone="Europe/Zurich")
+    world.enter()
+    world.settle(NOW + 2 * DAY)
+    gone = [dict(world.ports(lead))["s2"] for lead in world.leads]
+    assert set(gone) == ports.keys()
+    assert world.where() == [("active", ports[port]) for port in gone]
+    assert world.due() == [NOW + 2 * DAY + (1 + int(port[1:])) * DAY for port in gone]
+    assert [len(world.ports(lead)) for lead in world.leads] == [2] * 40
+
+
+@pytest.mark.parametrize(("tags", "state"), [(99, "active"), (100, "failed")])
+def test_rule_14_who_came_too_far_in_one_tick_is_parked_at_a_wait_too(
+    database: Database, tags: int, state: str
+) -> None:
+    hour = {"kind": "wait", "settings": {"amount": 1, "unit": "hours"}}
+    tag = {"kind": "add_tag", "settings": {"tag": "hot"}}
+    world = World(database, factories.flow(hour, *[tag] * tags, hour), count=2)
+    world.enter()
+    world.settle(NOW + HOUR)
+    assert world.where() == [(state, f"s{tags + 2}")] * 2
+    assert world.due() == [NOW + 2 * HOUR if state == "active" else None] * 2
+
+
 def test_rule_4_a_field_takes_days_and_hours_and_a_year_nobody_lives_to_see(database: Database) -> None:
     settings = {"mode": "field", "field": "renewal", "offset_days": -7, "offset_hours": 2}
     until = {"kind": "wait_until", "settings": settings, "next": {"out": "end", "empty": "end"}}
