@@ -50,13 +50,15 @@ def list_handoffs(state: str, email: str | None, as_json: bool) -> None:
 @click.argument("email")
 @click.option("--team", default="", help="The team whose leads they take.")
 @click.option("--weight", type=click.IntRange(1, 100), default=1, help="Their share of a round robin.")
+@click.option("--capacity", type=click.IntRange(1, staffing.MOST_A_DAY), help="Leads a day they can answer well.")
 @json_option
-def take_leads(email: str, team: str, weight: int, as_json: bool) -> None:
+def take_leads(email: str, team: str, weight: int, capacity: int | None, as_json: bool) -> None:
     """Let the user EMAIL take leads from sales handoffs."""
     with database().write() as session:
         user_id = _user(session, email)
-        staffing.enlist(session, user_id, team=team, weight=weight)
-    say({"email": email, "team": team, "weight": weight}, as_json, f"{email} takes leads now.")
+        staffing.enlist(session, user_id, team=team, weight=weight, capacity=capacity)
+    given = {"email": email, "team": team, "weight": weight, "capacity": capacity}
+    say(given, as_json, f"{email} takes leads now.")
 
 
 @handoffs.command()
