@@ -16,6 +16,13 @@ document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
 
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
   if (ctx.response.status === 422) return; // the form comes back with its sentences
+  const renewed = ctx.response.headers.get("X-CSRFToken"); // ours is of the time before a signing in in another tab
+  if (renewed && one('meta[name="csrf-token"]')) one('meta[name="csrf-token"]').content = renewed;
+  if (ctx.response.status === 401) {
+    if (!one("[data-keeps-work]")) return; // htmx goes to the sign-in
+    ctx.hx.redirect = "";
+    return toast("You are signed out. Sign in again in another tab; your changes are kept here.", "red");
+  }
   const page = new DOMParser().parseFromString(ctx.text, "text/html");
   const sentence = one("[data-sentence]", page)?.textContent.trim();
   const plain = ctx.response.headers.get("Content-Type")?.startsWith("text/plain") && ctx.text.trim();

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
-from flask_wtf.csrf import CSRFError, CSRFProtect
+from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
 
 from app.web.errors import Refused, say
 from app.web.transaction import SAFE_METHODS, settings
@@ -85,7 +85,13 @@ def _refuse_forged() -> None:
 
 
 def _forged(_error: CSRFError) -> Response:
-    return say(FORGED, 400)
+    """With a token of the present time: after signing in again in another tab a page of ours goes on with it.
+
+    Only a page of ours can read it: the answer is open to no other origin.
+    """
+    response = say(FORGED, 400)
+    response.headers["X-CSRFToken"] = generate_csrf()
+    return response
 
 
 def _protect(response: Response) -> Response:

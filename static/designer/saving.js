@@ -4,15 +4,7 @@ import { el } from "./dom.js";
 const PAUSE = 700; // milliseconds after the last change
 export const RETRY = 5000;
 
-const token = (page = document) => page.querySelector('meta[name="csrf-token"]');
-
-/** After signing in in another tab, the token of this page is of the former time; whether we are signed in at all. */
-async function renewToken() {
-  const page = await fetch(location.href, { credentials: "same-origin" });
-  const renewed = token(new DOMParser().parseFromString(await page.text(), "text/html"));
-  if (renewed) token().content = renewed.content;
-  return Boolean(renewed);
-}
+const token = () => document.querySelector('meta[name="csrf-token"]');
 
 function ask(method, url, body) {
   const isForm = body instanceof FormData;
@@ -24,8 +16,9 @@ function ask(method, url, body) {
 export async function send(method, url, body) {
   try {
     let response = await ask(method, url, body);
-    if (response.status === 400 && method !== "GET") {
-      if (!(await renewToken())) return { ok: false, status: 401, data: null, sentence: sentenceFor(401) };
+    const renewed = response.headers.get("X-CSRFToken"); // ours is of the time before a signing in in another tab
+    if (renewed) {
+      token().content = renewed;
       response = await ask(method, url, body);
     }
     const isJson = response.headers.get("Content-Type")?.startsWith("application/json");

@@ -138,6 +138,16 @@ def test_a_post_without_a_token_changes_nothing(sign_in: SignIn, sqlite_database
     assert actions(sqlite_database) == []
 
 
+def test_the_refusal_of_an_old_token_brings_one_that_a_page_of_ours_goes_on_with(sign_in: SignIn) -> None:
+    browser = sign_in("administrator")
+    answer = browser.post("/t/kept", forged=True, headers={"X-CSRFToken": "of another time"})
+    assert answer.status_code == 400 and "Access-Control-Allow-Origin" not in answer.headers
+    renewed = {"X-CSRFToken": answer.headers["X-CSRFToken"]}
+    assert browser.post("/t/kept", forged=True, headers=renewed).status_code < 400
+    elsewhere = browser.post("/t/kept", forged=True, headers={"Sec-Fetch-Site": "cross-site"})
+    assert elsewhere.status_code == 403 and "X-CSRFToken" not in elsewhere.headers
+
+
 @pytest.mark.parametrize("origin", ["cross-site", "same-site"])
 def test_a_post_from_another_site_is_refused_even_with_a_token(sign_in: SignIn, origin: str) -> None:
     assert sign_in("administrator").post("/t/kept", headers={"Sec-Fetch-Site": origin}).status_code == 403
