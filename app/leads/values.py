@@ -14,7 +14,8 @@ from zoneinfo import available_timezones
 
 import phonenumbers
 from phonenumbers import timezone
-from phonenumbers.geodata.locale import LOCALE_DATA
+
+from app.leads import locales
 
 SHORT = 200
 LONG = 2000
@@ -144,17 +145,17 @@ def _choice(label: str, text: str, choices: Sequence[Any]) -> str:
 def _country_names() -> dict[str, str]:
     """Casefolded country name in any language the phone library knows -> ISO code; English names win."""
     names: dict[str, str] = {}
-    for code, by_language in LOCALE_DATA.items():
+    for code, by_language in locales.NAMES.items():
         for name in by_language.values():
             if not name.startswith("*"):
                 names.setdefault(name.casefold(), code)
-    return names | {country_name(code).casefold(): code for code in LOCALE_DATA} | COUNTRY_ALIASES
+    return names | {country_name(code).casefold(): code for code in locales.NAMES} | COUNTRY_ALIASES
 
 
 @cache
 def country_name(code: str) -> str:
     """The English name of an ISO country code; the code itself when unknown."""
-    names = LOCALE_DATA.get(code, {})
+    names = locales.NAMES.get(code, {})
     name: str = names.get("en", code)
     return names.get(name[1:], code) if name.startswith("*") else name
 
@@ -162,12 +163,12 @@ def country_name(code: str) -> str:
 @cache
 def countries() -> tuple[tuple[str, str], ...]:
     """(code, English name) of every country, by name."""
-    return tuple(sorted(((code, country_name(code)) for code in LOCALE_DATA), key=lambda pair: pair[1]))
+    return tuple(sorted(((code, country_name(code)) for code in locales.NAMES), key=lambda pair: pair[1]))
 
 
 def country_code(text: str) -> str:
     code = text.upper()
-    if code in LOCALE_DATA:
+    if code in locales.NAMES:
         return code
     found = _country_names().get(text.casefold())
     if found is None:
