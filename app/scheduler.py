@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import time
 from collections.abc import Callable
@@ -28,6 +29,11 @@ try:
     import fcntl
 except ImportError:  # no such locks on Windows, where SQLite's own lock still keeps writers apart
     fcntl = None  # type: ignore[assignment]
+
+try:
+    _trim = ctypes.CDLL(None).malloc_trim
+except (AttributeError, OSError, TypeError):  # another C library, which has its own ways
+    _trim = None  # type: ignore[assignment]
 
 log = logging.getLogger("trellis.scheduler")
 
@@ -57,6 +63,7 @@ class Clockwork:
         )
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._every(BEAT_SECONDS, self.beat)
+        self._every(HOUSEKEEPING_SECONDS, self.give_back)
         if ENGINE in duties:
             self._every(TICK_SECONDS, self.tick)
             self._every(HOUSEKEEPING_SECONDS, self.keep_house)
@@ -104,6 +111,11 @@ class Clockwork:
     def beat(self, _now: datetime) -> None:
         """Say that this process lives, and hold a fair share of the leads."""
         self.share.beat()
+
+    def give_back(self, _now: datetime) -> None:
+        """Return to the system what bursts of work have left free: glibc keeps it, and a process would seem to grow for hours."""
+        if _trim is not None:
+            _trim(0)
 
     def tick(self, now: datetime) -> None:
         """Move leads along their flows."""
