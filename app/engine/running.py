@@ -218,16 +218,20 @@ def _move_alike(batch: Batch, leave: Leave, zones: Zones) -> set[str] | None:
 
 def _move_apart(batch: Batch, zones: Zones) -> set[str]:
     """The same where all left by few ports: to write what is alike for each takes less than to ask in each row."""
-    return set().union(*(_move(batch, _ONWARD_BY_PORT, port, zones) or set() for port in batch.ports))
+    moved = (_move(batch, _ONWARD_BY_PORT, port, zones, by_port=port) for port in batch.ports)
+    return set().union(*(each or () for each in moved))
 
 
-def _move(batch: Batch, onward: sa.Update, port: str, zones: Zones) -> set[str] | None:
+def _move(batch: Batch, onward: sa.Update, port: str, zones: Zones, **more: str) -> set[str] | None:
     target = _targets(batch.version.flow, batch.step).get(port, batch.step.id)
     until = _waits_until(batch, target, zones)
-    given = {"at": batch.now, "of_version": batch.version.id, "of_step": batch.step.id, "target": target}
-    given |= {"until": until and until[0], "then": "resting" if until else "moving"}
-    if onward is _ONWARD_BY_PORT:
-        given["by_port"] = port
+    given: dict[str, Any] = {
+        "at": batch.now,
+        "of_version": batch.version.id,
+        "of_step": batch.step.id,
+        "target": target,
+    }
+    given |= {"until": until and until[0], "then": "resting" if until else "moving", **more}
     if not batch.session.connection().execute(onward, given).rowcount:
         return None
     return set() if until else {target}
