@@ -252,8 +252,8 @@ def _handoffs(session: Session, wanted: Wanted, used_to: Usual) -> dict[str, Any
             "most": most,
         }
         capacity = reps.get(owner)
-        over = [[nth, count] for nth, count in days if capacity is not None and count > capacity]
-        row |= {"capacity": capacity, "over": len(over)}  # on so many days more than that
+        over = sum(capacity is not None and count > capacity for _, count in days)
+        row |= {"capacity": capacity, "over": over}  # on so many days more than that
         listed.append({**row, "busiest": known.get("busiest"), "usual": known.get("usual"), "days": days})
     return {"reps": listed, "nobody": sum(count for _, count in rows.get(None, []))}
 
