@@ -19,9 +19,10 @@ document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
   const renewed = ctx.response.headers.get("X-CSRFToken"); // ours is of the time before a signing in in another tab
   if (renewed && one('meta[name="csrf-token"]')) one('meta[name="csrf-token"]').content = renewed;
   if (ctx.response.status === 401) {
-    if (!one("[data-keeps-work]")) return; // htmx goes to the sign-in
+    const work = one("[data-signed-out]"); // what is here alone, and would be lost: elsewhere htmx goes to the sign-in
+    if (!work) return;
     ctx.hx.redirect = "";
-    return toast("You are signed out. Sign in again in another tab; your changes are kept here.", "red");
+    return toast(work.dataset.signedOut, "red");
   }
   const page = new DOMParser().parseFromString(ctx.text, "text/html");
   const sentence = one("[data-sentence]", page)?.textContent.trim();

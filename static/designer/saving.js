@@ -33,8 +33,8 @@ export const post = (url, body) => send("POST", url, body);
 export const get = (url) => send("GET", url);
 
 function sentenceFor(status, data) {
-  if (status === 401) return "You are signed out. Sign in again in another tab; your changes are kept here.";
-  return data?.sentence ?? "That did not work. Your changes are kept here; try again.";
+  const signedOut = status === 401 && document.querySelector("[data-signed-out]")?.dataset.signedOut;
+  return signedOut || (data?.sentence ?? "That did not work. Your changes are kept here; try again.");
 }
 
 /** Event "conflict" (detail: their draft), when somebody else saved meanwhile. */
