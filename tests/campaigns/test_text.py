@@ -243,6 +243,23 @@ def test_the_notation_keeps_all_data(value: Any) -> None:
     assert notation.load(notation.dump({"x": value}))[0] == {"x": value}
 
 
+def test_what_is_read_quickly_is_read_as_by_the_reader_that_explains() -> None:
+    for path in Path(notation.__file__).parent.parent.rglob("*.yaml"):
+        content = path.read_text()
+        found, places = notation.load(content)
+        loader = notation._Loader(content)
+        assert loader.get_single_data() == found
+        assert sorted(loader.lines.values()) == sorted(places._lines.values())
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, "{" * 3_000, "- " * 100_000, "a:\n" + "".join(" " * n + "a:\n" for n in range(1, 900))]
+)
+def test_what_is_nested_without_end_is_refused_in_one_sentence(content: str) -> None:
+    with pytest.raises(notation.BadText, match="nested too deep"):
+        notation.load(content)
+
+
 def test_a_file_brings_what_its_flow_names_into_an_empty_house(database: Any, now: datetime) -> None:
     rule = {"rule": "tag", "tag": "vip", "has": True}
     with database.write() as session:
