@@ -6,6 +6,7 @@ import { edges } from "./graph.js";
 import { CARD, layout } from "./layout.js";
 import { head, rounded } from "./routes.js";
 import { Viewport } from "./viewport.js";
+import { whences } from "./whence.js";
 
 export class Canvas {
   constructor(root, designer) {
@@ -84,8 +85,9 @@ export class Canvas {
     items.sort((a, b) => at(a).y - at(b).y || at(a).x - at(b).x);
     for (const [id, place] of this.places) if (!kept.has(id)) place.remove(), this.places.delete(id);
     let before = null;
+    const whence = whences(this.designer);
     for (const item of items) {
-      const place = this.placeOf(item);
+      const place = this.placeOf(item, whence.get(item.id));
       const next = before ? before.nextSibling : this.list.firstChild;
       if (next !== place) this.list.insertBefore(place, next); // moving a focused card would take its focus away
       before = place;
@@ -93,7 +95,7 @@ export class Canvas {
     this.drawFirstTrigger();
   }
 
-  placeOf(item) {
+  placeOf(item, whence) {
     const { designer } = this;
     const place = this.places.get(item.id) ?? el("div", { class: "flow-place", role: "listitem" }, el("button", { type: "button" }));
     this.places.set(item.id, place);
@@ -103,6 +105,7 @@ export class Canvas {
       type: designer.typeOf(item),
       title: designer.titleOf(item),
       does: designer.doingOf(item),
+      whence,
       note: item.note,
       figures: designer.figuresOf(item),
       problems: designer.problemsOf(item.id),

@@ -2,7 +2,7 @@
 import { counted, el, icon, number, spoken, tile } from "./dom.js";
 
 /** What a card shows; `figures` are those of the published version, absent before the first publication. */
-export function drawCard(button, { id, type, title, does, note, figures, problems, isTrigger }) {
+export function drawCard(button, { id, type, title, does, whence, note, figures, problems, isTrigger }) {
   const errors = problems.filter((problem) => !problem.is_warning);
   button.className = `flow-card tone-${type.tone}${isTrigger ? " is-trigger" : ""}`;
   button.dataset.step = id;
@@ -12,7 +12,7 @@ export function drawCard(button, { id, type, title, does, note, figures, problem
       "span",
       { class: "flow-card-text" },
       el("span", { class: "flow-card-kind", title: does }, type.label, does ? ` · ${does}` : "", spoken(": ")),
-      el("span", { class: "flow-card-title", title }, title, spoken(". ")),
+      el("span", { class: "flow-card-title", title }, title, spoken(whence ? `, ${whence}. ` : ". ")),
     ),
     foot(figures, note),
   );

@@ -8,8 +8,8 @@ const SIGNS = { added: "plus", removed: "minus", changed: "pencil" };
 const WORDS = { added: "Added", removed: "Removed", changed: "Changed" };
 
 class Drawing extends Canvas {
-  placeOf(item) {
-    const place = super.placeOf(item);
+  placeOf(item, whence) {
+    const place = super.placeOf(item, whence);
     const fate = this.designer.data.marks[item.id];
     if (fate && !place.querySelector(".flow-fate")) {
       place.firstChild.classList.add(`is-${fate}`);

@@ -11,8 +11,8 @@ const few = (stops) => (stops.length > 4 ? `${stops[0]}, ${stops[1]} … ${stops
 const here = document.querySelector(".path-key.is-here")?.textContent.trim();
 
 class Path extends Canvas {
-  placeOf(item) {
-    const place = super.placeOf(item);
+  placeOf(item, whence) {
+    const place = super.placeOf(item, whence);
     const { steps, times, here: last } = this.designer.data.passed;
     const stops = steps[item.id];
     const isTrigger = this.designer.data.passed.paths.includes(`trigger:${item.id}`);

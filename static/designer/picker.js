@@ -1,6 +1,7 @@
 // Choosing a step from a list: to let a path go on there, or to jump to it on the canvas.
 import { el, spoken, tile } from "./dom.js";
 import { edgeOf } from "./graph.js";
+import { whences } from "./whence.js";
 
 export class Picker {
   constructor(designer, canvas) {
@@ -49,13 +50,14 @@ export class Picker {
 
   fill() {
     const { designer } = this;
+    const whence = whences(designer);
     const wanted = this.search.value.trim().toLowerCase();
-    const words = (item) => `${designer.typeOf(item).label} ${designer.titleOf(item)} ${item.note ?? ""}`.toLowerCase();
+    const words = (item) => `${designer.typeOf(item).label} ${designer.titleOf(item)} ${whence.get(item.id) ?? ""} ${item.note ?? ""}`.toLowerCase();
     const found = this.items.filter((item) => words(item).includes(wanted));
     const rows = found.map((item) => {
       const type = designer.typeOf(item);
       const pick = () => (this.root.close(), this.run(item.id));
-      return el("button", { type: "button", class: "palette-item", onclick: pick }, tile(type.icon, type.tone), el("span", {}, el("small", {}, type.label, spoken(": ")), el("b", {}, designer.titleOf(item))));
+      return el("button", { type: "button", class: "palette-item", onclick: pick }, tile(type.icon, type.tone), el("span", {}, el("small", {}, type.label, spoken(": ")), el("b", {}, designer.titleOf(item)), whence.has(item.id) ? el("small", {}, spoken(", "), whence.get(item.id)) : null));
     });
     this.list.replaceChildren(...(rows.length ? rows : [el("p", { class: "text-secondary mt-3" }, "No step is called that.")]));
   }

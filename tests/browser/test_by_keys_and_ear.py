@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from app.db import Database
 from tests.browser.drawing import Open, draw, flow_of, live, said, saved, titles
-from tests.campaigns.conftest import whole
+from tests.campaigns.conftest import SCORE, drawn, step, whole
 
 __all__ = ["draw", "live"]  # fixtures
 
@@ -103,3 +103,22 @@ def test_the_focus_stays_with_the_work_and_words_say_what_is_seen(draw: Open, sq
     keys.press("Enter")
     expect(focused).to_have_text("Add a reason to leave")
     assert titles(page)[0] == "Added by hand"
+
+
+def test_steps_called_alike_are_told_apart_by_what_they_come_after(draw: Open) -> None:
+    arms = [{"port": "a1", "name": "Ready", "rule": SCORE}]
+    page = draw(
+        drawn(
+            step("s1", "wait", {"out": "s2"}, amount=2, unit="days"),
+            step("s2", "decide", {"a1": "s3", "else": "s4"}, arms=arms) | {"name": "Ripe?"},
+            step("s3", "exit"),
+            step("s4", "exit"),
+        )
+    )
+    expect(page.locator('[data-step="s3"]')).to_have_accessible_name(re.compile("after Ripe[?], path Ready"))
+    expect(page.locator('[data-step="s1"]')).not_to_have_accessible_name(re.compile("after"))
+    page.locator('[data-step="s1"]').focus()
+    page.keyboard.press("/")
+    page.keyboard.type("path ready")
+    page.keyboard.press("Enter")
+    expect(page.locator('[data-step="s3"]')).to_be_focused()
