@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 
 _SIZE = 12  # bytes of signature: 96 bits
 _key = b""
@@ -12,8 +13,7 @@ _key = b""
 
 def use(secret_key: str) -> None:
     """Take the installation's key; called once at start by whoever built the settings."""
-    global _key
-    _key = hashlib.sha256(b"trellis:" + secret_key.encode()).digest()
+    take(hashlib.sha256(b"trellis:" + secret_key.encode()).digest())
 
 
 def key() -> bytes:
@@ -25,8 +25,10 @@ def take(key: bytes) -> None:
     """Sign with the key of the process that started this one."""
     global _key
     _key = key
+    token.cache_clear()
 
 
+@lru_cache(maxsize=64)  # the header of a mail and its words name the same pages
 def token(purpose: str, number: int) -> str:
     """A public name for row `number`, good for one purpose only."""
     body = number.to_bytes((number.bit_length() + 7) // 8 or 1, "big")

@@ -16,7 +16,7 @@ from app.mail.batching import BATCH, Batches
 from app.mail.departures import Departures
 from app.mail.lanes import Delivered, Desk, Lane, write_outcomes
 from app.mail.leasing import Held
-from app.mail.pacing import Pacing, domain_of
+from app.mail.pacing import Pacing
 from app.mail.preparing import Prepared, Preparing
 from app.mail.transporttype import Outcome, Transport, open_transport, pace_of
 from app.mail.writing import Writer
@@ -116,7 +116,7 @@ def _catch_up(database: Database, way: Way, worker: str, now: datetime) -> None:
 def _batch(desk: Desk, lanes: Sequence[Lane], prepared: list[Prepared]) -> bool:
     """Send one batch; False when there is no use in going on now."""
     going, is_full = _allowed(desk, prepared)
-    queues = desk.pacing.lanes([(domain_of(each.recipient), each) for each in going], len(lanes))
+    queues = desk.pacing.lanes([(each.domain, each) for each in going], len(lanes))
     alternating.run(lane.send(queue) for lane, queue in zip(lanes, queues, strict=True))
     unsent = [each.held for queue in queues for each in queue]
     if unsent:
@@ -132,7 +132,7 @@ def _allowed(desk: Desk, prepared: list[Prepared]) -> tuple[list[Prepared], bool
     late: dict[tuple[datetime | None, str | None], list[Held]] = {}
     moment, is_full = desk.moment(), False
     for each in prepared:
-        domain = domain_of(each.recipient)
+        domain = each.domain
         is_urgent = each.message.purpose == "operational"
         until = None if is_full else desk.pacing.wait(domain, moment, is_urgent=is_urgent)
         is_full = is_full or (until is None and not desk.pacing.may_go(moment))

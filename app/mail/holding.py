@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,9 +51,12 @@ def release(session: Session, now: datetime) -> int:
     return session.connection().execute(statement).rowcount
 
 
-def admit(session: Session, claimed: Collection[int], *, now: datetime) -> set[int]:
-    """Of the messages just claimed those that may go on; the others are held, or not sent, and are claimed no more."""
-    refused = _stale(session, claimed, now)
+def admit(session: Session, claimed: Mapping[int, datetime | None], *, now: datetime) -> set[int]:
+    """Of the messages just claimed, and when each expires, those that may go on.
+
+    The others are held, or not sent, and are claimed no more.
+    """
+    refused = _stale(session, [each for each, ends in claimed.items() if ends is not None and ends <= now], now)
     if session.scalar(sa.select(limits.exist())):
         refused |= _out_of_turn(session, claimed, now)
         if refused:
@@ -69,10 +72,12 @@ def _mine(claimed: Collection[int]) -> sa.ColumnElement[bool]:
     return sa.and_(MESSAGES.c.id.in_(claimed), MESSAGES.c.state == "claimed", is_running)
 
 
-def _stale(session: Session, claimed: Collection[int], now: datetime) -> set[int]:
+def _stale(session: Session, expired: Collection[int], now: datetime) -> set[int]:
+    if not expired:
+        return set()
     statement = (
         sa.update(MESSAGES)
-        .where(_mine(claimed), MESSAGES.c.expires_at <= sa.literal(now, Instant))
+        .where(_mine(expired))
         .values(state="not_sent", reason="stale", finished_at=now, claimed_by=None, lease_until=None)
         .returning(MESSAGES.c.id)
     )

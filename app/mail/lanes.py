@@ -17,7 +17,7 @@ from app.leads.models import Lead
 from app.mail import leasing
 from app.mail.departures import Departures
 from app.mail.leasing import Begins
-from app.mail.pacing import Pacing, domain_of
+from app.mail.pacing import Pacing
 from app.mail.preparing import NoAddress, Prepared
 from app.mail.rendering import Envelope
 from app.mail.transporttype import Outcome, Transport, deliver_all
@@ -90,11 +90,11 @@ class Lane:
                     reason = "no_address" if isinstance(problem, NoAddress) else "bad_template"
                     leasing.refuse(session, each.held, reason=reason, reply=str(problem), now=desk.now)
                     counted.append("not_sent")
-            begins = [Begins(p.held, p.recipient, p.inputs) for p, _ in ready]
+            begins = [Begins(p.held, p.address_hash, p.inputs) for p, _ in ready]
             begun = leasing.begin(session, begins, now=desk.now, moment=desk.moment()) if begins else set()
             for each, _ in ready:
                 if each.held.id not in begun:
-                    counted.append(leasing.put_aside(session, each.held, recipient=each.recipient, now=desk.now))
+                    counted.append(leasing.put_aside(session, each.held, address_hash=each.address_hash, now=desk.now))
         self._count(counted)
         return [(each, mail) for each, mail in ready if each.held.id in begun]
 
@@ -126,7 +126,7 @@ class Lane:
                 self.unwritten.append((each, doubt if each.held.id in begun else rest))
 
     def _learn(self, each: Prepared, outcome: Outcome) -> None:
-        domain, pacing = domain_of(each.recipient), self.desk.pacing
+        domain, pacing = each.domain, self.desk.pacing
         if outcome.state == "sent":
             pacing.took(domain)
         is_down = outcome.is_down

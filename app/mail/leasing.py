@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app import signing
 from app.db import Instant, Json, Key, rows_in, table
 from app.mail import halting, holding
 from app.mail.transporttype import Outcome
@@ -62,17 +61,16 @@ def claim(session: Session, *, now: datetime, limit: int, worker: str, lease: ti
     holding.release(session, now)
     for _ in range(MOST_ROUNDS):
         taken = _take(session, now=now, limit=limit, worker=worker, lease=lease)
-        admitted = holding.admit(session, [each.id for each in taken], now=now) if taken else set()
+        admitted = holding.admit(session, {each.id: each.expires_at for each in taken}, now=now) if taken else set()
         if admitted or not taken:
-            return [each for each in taken if each.id in admitted]
+            return [Held(each.id, each.attempt, worker) for each in taken if each.id in admitted]
     return []
 
 
-def _take(session: Session, *, now: datetime, limit: int, worker: str, lease: timedelta) -> list[Held]:
+def _take(session: Session, *, now: datetime, limit: int, worker: str, lease: timedelta) -> list[sa.Row[Any]]:
     given = {"given_now": now, "given_most": limit, "given_worker": worker, "given_lease": now + lease}
     taken = session.execute(_taking(), given).all()
-    rows = sorted(taken, key=lambda row: (row.priority, row.not_before, row.id))
-    return [Held(row.id, row.attempt, worker) for row in rows]
+    return sorted(taken, key=lambda row: (row.priority, row.not_before, row.id))
 
 
 @cache
@@ -88,7 +86,7 @@ def _taking() -> sa.Update:
         sa.update(MESSAGES)
         .where(MESSAGES.c.id.in_(sa.select(due.c.id)))
         .values(state="claimed", **held, attempt=MESSAGES.c.attempt + 1)
-        .returning(MESSAGES.c.id, MESSAGES.c.attempt, MESSAGES.c.priority, MESSAGES.c.not_before)
+        .returning(*(MESSAGES.c[name] for name in ("id", "attempt", "priority", "not_before", "expires_at")))
     )
 
 
@@ -108,10 +106,10 @@ def _due_of(priority: int) -> sa.Subquery:
 
 @dataclass(frozen=True, slots=True)
 class Begins:
-    """What one message needs to be begun: whom it goes to, and the inputs to freeze."""
+    """What one message needs to be begun: whom it goes to, by the hash, and the inputs to freeze."""
 
     held: Held
-    recipient: str
+    address_hash: str
     inputs: dict[str, Any]
 
 
@@ -120,26 +118,24 @@ def begin(session: Session, begins: Sequence[Begins], *, now: datetime, moment: 
 
     `now` is the pass's time, `moment` the same moved on by what has passed since: leases run out while we work.
     """
-    rows = [
-        [each.held.id, each.held.worker, each.held.attempt, signing.address_hash(each.recipient.lower()), each.inputs]
-        for each in begins
-    ]
+    rows = [[each.held.id, each.held.worker, each.held.attempt, each.address_hash, each.inputs] for each in begins]
     given = {"given_rows": rows, "given_moment": moment, "given_lease": moment + LEASE, "given_now": now}
     return set(session.connection().scalars(_beginning(), given).all())
 
 
-def _in_flight(session: Session, held: Sequence[Held], *, locks: bool = False) -> set[int]:
-    """Which of these are on their way by this worker."""
-    rows = [[each.id, each.worker, each.attempt] for each in held]
-    return set(session.connection().scalars(_flying(locks), {"given_rows": rows}).all())
+def _lock(session: Session, held: Sequence[Held]) -> None:
+    """Wait for an erasure under way of those on their way by this worker; on SQLite nobody writes beside us."""
+    if session.get_bind().dialect.name == "postgresql":
+        rows = [[each.id, each.worker, each.attempt] for each in held]
+        session.connection().execute(_locking(), {"given_rows": rows})
 
 
 @cache
-def _flying(locks: bool) -> sa.Select[Any]:
+def _locking() -> sa.Select[Any]:
     rows = sa.bindparam("given_rows", type_=Json)
     given = rows_in(rows, id=Key, worker=sa.Text(), attempt=sa.SmallInteger())
-    query = sa.select(MESSAGES.c.id).join_from(given, MESSAGES, _held_by(given.c, "in_flight"))
-    return query.with_for_update(of=MESSAGES) if locks else query
+    flying = sa.select(MESSAGES.c.id).join_from(given, MESSAGES, _held_by(given.c, "in_flight"))
+    return flying.with_for_update(of=MESSAGES)
 
 
 @cache
@@ -157,9 +153,9 @@ def _beginning() -> sa.Update:
     )
 
 
-def obstacle(recipient: str, now: datetime) -> sa.ColumnElement[Any]:
+def obstacle(address_hash: str, now: datetime) -> sa.ColumnElement[Any]:
     """NULL when the message in the row may leave now, else why not."""
-    return _obstacle(sa.literal(signing.address_hash(recipient.lower())), sa.literal(now, Instant))
+    return _obstacle(sa.literal(address_hash), sa.literal(now, Instant))
 
 
 def _obstacle(address_hash: sa.ColumnElement[str], now: sa.ColumnElement[datetime]) -> sa.ColumnElement[Any]:
@@ -185,9 +181,9 @@ def _obstacle(address_hash: sa.ColumnElement[str], now: sa.ColumnElement[datetim
     )
 
 
-def put_aside(session: Session, held: Held, *, recipient: str, now: datetime) -> str:
+def put_aside(session: Session, held: Held, *, address_hash: str, now: datetime) -> str:
     """What to do with a claimed message that could not begin; answers its new state, or "" if it is no longer ours."""
-    found = session.execute(sa.select(obstacle(recipient, now)).where(held.still_mine("claimed"))).first()
+    found = session.execute(sa.select(obstacle(address_hash, now)).where(held.still_mine("claimed"))).first()
     if found is None:
         return ""
     reason = found[0]
@@ -210,7 +206,7 @@ def finish(
 
     `reason` is the one it had before, which says whether it had been in doubt already.
     """
-    _in_flight(session, [held], locks=True)  # waits for an erasure under way
+    _lock(session, [held])
     values = _after(held, outcome, reason, created_at, now)
     values["reply"] = _said(sa.literal(outcome.reply))
     return str(values["state"]) if let_go(session, held, "in_flight", **values) else ""
@@ -225,20 +221,22 @@ def _said(reply: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
 
 def finish_sent(session: Session, taken: Sequence[tuple[Held, Outcome]], *, now: datetime) -> set[int]:
     """Write down many at once that the server took; answers which, for another worker may have decided about some."""
-    ours = _in_flight(session, [held for held, _ in taken], locks=True) if taken else set()
-    rows = [[held.id, outcome.reply] for held, outcome in taken if held.id in ours]
-    if rows:
-        session.connection().execute(_finishing(), {"given_rows": rows, "given_now": now})
-    return ours
+    if not taken:
+        return set()
+    _lock(session, [held for held, _ in taken])
+    rows = [[held.id, held.worker, held.attempt, outcome.reply] for held, outcome in taken]
+    return set(session.connection().scalars(_finishing(), {"given_rows": rows, "given_now": now}).all())
 
 
 @cache
 def _finishing() -> sa.Update:
-    given = rows_in(sa.bindparam("given_rows", type_=Json), id=Key, reply=sa.Text())
+    rows, text = sa.bindparam("given_rows", type_=Json), sa.Text()
+    given = rows_in(rows, id=Key, worker=text, attempt=sa.SmallInteger(), reply=text)
     given_now = sa.bindparam("given_now", type_=Instant)
     done = {"state": "sent", "reply": _said(given.c.reply), "reason": sa.null(), "finished_at": given_now}
     free = {"claimed_by": sa.null(), "lease_until": sa.null()}
-    return sa.update(MESSAGES).where(MESSAGES.c.id == given.c.id).values(**done, **free)
+    finishing = sa.update(MESSAGES).where(_held_by(given.c, "in_flight")).values(**done, **free)
+    return finishing.returning(MESSAGES.c.id)
 
 
 def _after(held: Held, outcome: Outcome, reason: str | None, created_at: datetime, now: datetime) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from markupsafe import escape
 from sqlalchemy.orm import Session
 
+from app import signing
 from app.accounts import organisation
 from app.accounts.models import Organisation
 from app.db import table
@@ -20,6 +21,7 @@ from app.mail import links, merging, rendering, valuing
 from app.mail.assembling import Unsafe
 from app.mail.leasing import Held
 from app.mail.models import Mail, MailVersion
+from app.mail.pacing import domain_of
 from app.mail.rendering import BadTemplate, Envelope, Facts, Words
 from app.mail.valuing import Values
 from app.outbox import Message
@@ -61,11 +63,10 @@ class Prepared:
     mail_key: str
     campaign_key: str
     inputs: dict[str, Any]  # as they will be frozen
+    recipient: str
+    domain: str  # where it goes
+    address_hash: str
     written: Envelope | ValueError | None = None  # by the process beside the sender
-
-    @property
-    def recipient(self) -> str:
-        return str(self.inputs["facts"]["recipient"])
 
 
 @dataclass(slots=True)
@@ -82,7 +83,7 @@ class Preparing:
         self._load_versions(session, {m.mail_version_id for m in messages.values() if m.mail_version_id})
         lead_ids = {m.lead_id for m in messages.values() if m.lead_id}
         leads = {row.id: row for row in session.execute(sa.select(*_PERSON).where(Lead.id.in_(lead_ids)))}
-        values = valuing.for_leads(session, list(lead_ids))
+        values = valuing.for_leads(session, list(lead_ids), self._named_by(messages.values()))
         names = _Names.read(session, messages.values())
         nobody = valuing.nobody(session)
         prepared = []
@@ -110,6 +111,14 @@ class Preparing:
             return self.envelope(prepared)
         except (NoAddress, BadTemplate, Unsafe) as error:
             return error
+
+    def _named_by(self, messages: Iterable[Owed]) -> dict[str, set[str]]:
+        """What the merge tags of these messages name, together."""
+        found: dict[str, set[str]] = {}
+        for version_id in {message.mail_version_id for message in messages}:
+            for group, names in self.named.get(version_id or 0, {}).items():
+                found[group] = found.get(group, set()) | names
+        return found
 
     def _kept(self, version_id: int | None, values: Values) -> Values:
         """Of all values those that the mail names: nothing else of the person is kept with the message."""
@@ -195,7 +204,9 @@ def _prepared(held: Held, message: Any, lead: Any, values: Values, names: _Names
         given["facts"] = _facts(message, lead, names, mail_key, campaign_key)
         if message.mail_version_id is not None:
             given["values"] = {**values, **given.get("values", {})}
-    return Prepared(held, message, mail_key, campaign_key, given)
+    recipient = str(given["facts"]["recipient"])
+    hashed = signing.address_hash(recipient.lower())
+    return Prepared(held, message, mail_key, campaign_key, given, recipient, domain_of(recipient), hashed)
 
 
 def _facts(message: Any, lead: Any, names: _Names, mail_key: str, campaign_key: str) -> dict[str, Any]:

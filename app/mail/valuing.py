@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,8 @@ from app.leads import fields
 from app.leads.models import STAGE_LABELS, Company, Lead
 
 Values = dict[str, dict[str, Any]]
+Named = Mapping[str, Collection[str]]  # object -> attributes, as merging.named
+Reader = Callable[[sa.Row[Any]], Any]
 _READ = (
     Lead.id, Lead.fields, Lead.score, Lead.stage, Lead.source, *(getattr(Lead, name) for name in fields.CORE),
     Company.name.label("name_of_company"), Company.domain, Company.industry,
@@ -23,17 +25,24 @@ _READ = (
 )  # fmt: skip
 
 
-def for_leads(session: Session, lead_ids: Sequence[int]) -> dict[int, Values]:
-    """The values of each lead, as they are now; a lead that is gone is left out."""
+def for_leads(session: Session, lead_ids: Sequence[int], named: Named | None = None) -> dict[int, Values]:
+    """The values of each lead, as they are now, of those that are `named` if some are; a lead that is gone is left out."""
     ours = of_us(organisation.get(session))
-    custom = list(fields.declared(session))
+    readers = {group: _chosen(every, named, group) for group, every in _readers(fields.declared(session)).items()}
     rows = session.execute(
         sa.select(*_READ)
         .outerjoin(Company, Company.id == Lead.company_id)
         .outerjoin(User, User.id == Lead.owner_id)
         .where(Lead.id.in_(lead_ids))
     )
-    return {row.id: {**_of_lead(row, custom), **ours} for row in rows}
+    return {
+        row.id: {group: {name: read(row) for name, read in each.items()} for group, each in readers.items()} | ours
+        for row in rows
+    }
+
+
+def _chosen(every: dict[str, Reader], named: Named | None, group: str) -> dict[str, Reader]:
+    return every if named is None else {name: every[name] for name in named.get(group, ()) if name in every}
 
 
 def of_us(ours: Organisation) -> Values:
@@ -72,25 +81,33 @@ def sample(session: Session) -> Values:
     return values
 
 
-def _of_lead(row: sa.Row[Any], custom: list[str]) -> Values:
+def _readers(custom: Iterable[str]) -> dict[str, dict[str, Reader]]:
     return {
         "lead": {
-            **{name: _plain(row.fields.get(name)) for name in custom},
-            **{name: _plain(getattr(row, name)) for name in fields.CORE},
-            "full_name": " ".join(filter(None, (row.first_name, row.last_name))),
-            "score": row.score,
-            "stage": STAGE_LABELS.get(row.stage, row.stage),
-            "source": row.source,
+            **{name: _of_field(name) for name in custom},
+            **{name: _of_column(name) for name in fields.CORE},
+            "full_name": lambda row: " ".join(filter(None, (row.first_name, row.last_name))),
+            "score": lambda row: row.score,
+            "stage": lambda row: STAGE_LABELS.get(row.stage, row.stage),
+            "source": lambda row: row.source,
         },
         "company": {
-            "name": row.company_name if row.name_of_company is None else row.name_of_company,
-            "domain": row.domain or "",
-            "industry": row.industry or "",
-            "country": row.country_of_company or "",
-            "employees_count": _plain(row.employees_count),
+            "name": lambda row: row.company_name if row.name_of_company is None else row.name_of_company,
+            "domain": lambda row: row.domain or "",
+            "industry": lambda row: row.industry or "",
+            "country": lambda row: row.country_of_company or "",
+            "employees_count": _of_column("employees_count"),
         },
-        "owner": {"name": row.rep or "", "email": row.rep_email or ""},
+        "owner": {"name": lambda row: row.rep or "", "email": lambda row: row.rep_email or ""},
     }
+
+
+def _of_field(name: str) -> Reader:
+    return lambda row: _plain(row.fields.get(name))
+
+
+def _of_column(name: str) -> Reader:
+    return lambda row: _plain(getattr(row, name))
 
 
 def _plain(value: Any) -> Any:

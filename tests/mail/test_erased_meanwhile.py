@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app import signing
 from app.db import Database
 from app.leads import erasing
 from app.leads.models import Lead
@@ -73,7 +74,7 @@ def test_rule_28_a_sender_loses_what_it_has_only_claimed(database: Database, now
     erase(database, now)
     assert states(database) == [("cancelled", "suppressed")]
     with database.write() as session:
-        begins = leasing.Begins(held, ADDRESS, {"facts": {"recipient": ADDRESS}})
+        begins = leasing.Begins(held, signing.address_hash(ADDRESS), {"facts": {"recipient": ADDRESS}})
         assert leasing.begin(session, [begins], now=now, moment=now) == set()
     assert nobody_is_named(database)
 

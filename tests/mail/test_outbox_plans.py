@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app import signing
 from app.db import Database
 from app.mail import holding, leasing, queries, recovering
 
@@ -38,7 +39,9 @@ def plans(database: Database, work: Any) -> list[str]:
             "ix_messages_due (priority=? AND not_before<?)",
         ),
         (
-            lambda s: leasing.begin(s, [leasing.Begins(HELD, "a@example.com", {})], now=NOW, moment=NOW),
+            lambda s: leasing.begin(
+                s, [leasing.Begins(HELD, signing.address_hash("a@example.com"), {})], now=NOW, moment=NOW
+            ),
             "INTEGER PRIMARY KEY",
         ),
         (

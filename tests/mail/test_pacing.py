@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from app import signing
 from app.db import Database
 from app.mail import delivering, leasing
 from app.mail.delivering import Way
@@ -147,7 +148,9 @@ def test_notes_of_another_start_of_the_machine_are_not_believed(
     prepare(database, now, 1)
     with database.write() as session:
         held = leasing.claim(session, now=now, limit=1, worker="dead")
-        leasing.begin(session, [leasing.Begins(held[0], "lead0@example.com", {})], now=now, moment=now)
+        leasing.begin(
+            session, [leasing.Begins(held[0], signing.address_hash("lead0@example.com"), {})], now=now, moment=now
+        )
     (tmp_path / "sending").mkdir()
     (tmp_path / "sending" / "dead.log").write_text('["dead", "another boot"]\n')
     assert delivering.believe_the_dead(database, tmp_path, now) == 0

@@ -17,7 +17,9 @@ from app.mail.transporttype import Outcome, State, TransportType
 MOST_ON_ONE_CONNECTION = 1000
 LONGEST_LINE, MOST_LINES = 65_536, 100
 IDLE = 5.0  # seconds after which a kept connection is asked whether it still lives
+_STATES: dict[int, State] = {2: "sent", 4: "deferred", 5: "failed"}
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
+_GRANTED = re.compile(rb"2\d\d [^\n]*\n2\d\d [^\n]*\n3\d\d [^\n]*\n")  # the common answers to MAIL, RCPT and DATA
 _DOT = re.compile(rb"(?m)^\.")
 _BREAKS = re.compile(r"[\r\n<>]")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
@@ -124,6 +126,10 @@ class SmtpTransport:
 
     def _in_one(self, smtp: smtplib.SMTP) -> Outcome | None:
         """RFC 2920: the answers are read in order; a DATA that was let through without a recipient is ended empty."""
+        granted = _GRANTED.match(self._read)
+        if granted:
+            self._read = self._read[granted.end() :]
+            return None
         refused: tuple[int, bytes, bool] | None = None
         for place, expected in enumerate((2, 2, 3)):
             code, reply = self._answer(smtp)
@@ -184,8 +190,7 @@ class SmtpTransport:
         """What an answer means; one that asks for a rest once the recipient is known is the domain's, else the relay's."""
         text = " ".join(reply.decode(errors="replace").split())[:500]
         enhanced = _ENHANCED.match(text)
-        states: dict[int, State] = {2: "sent", 4: "deferred", 5: "failed"}
-        state = states.get(code // 100, "deferred")
+        state = _STATES.get(code // 100, "deferred")
         closes = code in {421, -1}
         if closes:
             self._drop()
