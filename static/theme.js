@@ -2,19 +2,23 @@
 (function () {
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  function chosen() {
+  function wanted() {
     try {
-      return localStorage.getItem("trellis-theme");
+      return localStorage.getItem("trellis-theme") || system();
     } catch {
-      return null; // storage may be forbidden; the system's wish still counts
+      return system(); // storage may be forbidden; the system's wish still counts
     }
   }
-  function apply() {
-    root.dataset.bsTheme = chosen() || (dark.matches ? "dark" : "light");
+  function system() {
+    return dark.matches ? "dark" : "light";
   }
-  apply();
-  dark.addEventListener("change", apply);
-  addEventListener("storage", apply);
+  function show(theme) {
+    root.dataset.bsTheme = theme;
+    document.dispatchEvent(new CustomEvent("themechange")); // charts are drawn with the colours of their moment
+  }
+  root.dataset.bsTheme = wanted();
+  dark.addEventListener("change", () => show(wanted()));
+  addEventListener("storage", () => show(wanted()));
   window.switchTheme = function () {
     const next = root.dataset.bsTheme === "dark" ? "light" : "dark";
     try {
@@ -22,7 +26,6 @@
     } catch {
       /* the choice then lasts for this page only */
     }
-    root.dataset.bsTheme = next;
-    document.dispatchEvent(new CustomEvent("themechange"));
+    show(next);
   };
 })();
