@@ -34,6 +34,7 @@ class Input:
     value: Any
     options: tuple[tuple[str, Any], ...] = ()
     reshapes: bool = False  # another value changes which inputs there are
+    suggests: str = ""  # a field or kind of event whose values so far may be chosen, as `suggested` names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +228,22 @@ def _inputs(type_: RuleType, rule: dict[str, Any], name: str, id_: str, known: K
             "\n".join(value) if widget.kind == "textarea" else ", ".join(value) if isinstance(value, list) else value
         )
         options = _options(widget, str(shown), known)
-        yield Input(f"{name}|{setting}", f"{id_}-{setting}", setting, widget, shown, options, setting in shapes)
+        suggests = _suggests(rule, setting, widget)
+        yield Input(
+            f"{name}|{setting}", f"{id_}-{setting}", setting, widget, shown, options, setting in shapes, suggests
+        )
+
+
+def _suggests(rule: Mapping[str, Any], setting: str, widget: Widget) -> str:
+    if widget.kind in ("page", "event"):
+        return str(rule["rule"])
+    is_one_text = setting == "value" and widget.kind == "text" and rule.get("op") not in comparing.OF_SEVERAL
+    return f"field-{rule.get('field')}" if rule["rule"] == "field" and is_one_text else ""
+
+
+def suggested(node: Node) -> set[str]:
+    """What the inputs of a drawn rule suggest: a kind of condition about pages or events, or field-… and its name."""
+    return {each.suggests for each in node.inputs if each.suggests}.union(*(suggested(m) for m in node.members))
 
 
 def _options(widget: Widget, value: str, known: Known) -> tuple[tuple[str, Any], ...]:

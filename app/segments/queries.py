@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.leads.models import Lead
-from app.segments import ruling
+from app.segments import fields, ruling
 from app.segments.models import Segment, SegmentMember
 from app.tracking.models import Event
 
 MOST_COUNTED = 100_000  # a preview that looks at more would make the page wait
 SAMPLE = 5
+LATEST = 5_000  # leads among whose values those to suggest are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,18 @@ def preview(session: Session, rule: Any, *, now: datetime, in_flow: bool = False
 def suggestions(session: Session, kind: str, most: int = 50) -> list[str]:
     """Subjects seen of one kind of event: pages, files, event names; the index alone answers."""
     query = sa.select(Event.subject).where(Event.kind == kind).group_by(Event.subject).order_by(Event.subject)
+    return list(session.scalars(query.limit(most)))
+
+
+def values_of(session: Session, field: str, *, now: datetime, most: int = 30) -> list[str]:
+    """The texts that stand in a field of several of the latest leads, the most frequent first."""
+    ctx = ruling.context(session, now)
+    column = fields.value(ctx, field)
+    if column is None:
+        return []
+    latest = sa.select(column.label("value")).order_by(ctx.leads.c.id.desc()).limit(LATEST).subquery()
+    value, count = latest.c.value, sa.func.count()
+    query = sa.select(value).where(value != "").group_by(value).having(count > 1).order_by(count.desc(), value)
     return list(session.scalars(query.limit(most)))
 
 

@@ -295,7 +295,7 @@ def test_its_rehearsal_lets_everybody_in_and_parks_nobody(
     database, begun = house
     with database.write() as session:
         flow = rehearsing.flow_of(session, begun[name], None)
-        wanted = rehearsing.Wanted(begun[name], flow, BEGAN, NOW, every=2 * DAY)
+        wanted = rehearsing.Wanted(begun[name], flow, BEGAN, NOW, every=4 * DAY)
         row = rehearsing.start(session, wanted, number=None, user_id=None, at=NOW)
         session.flush()
         number = row.id

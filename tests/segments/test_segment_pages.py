@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from app.db import Database
 from app.segments.models import Segment
+from tests import factories
 from tests.segments import people
 
 INPUTS = {
@@ -55,6 +56,24 @@ def test_the_builder_draws_itself_from_a_rule_and_from_its_inputs(marketer: Flas
     assert "&lt;script&gt; (does not exist)" in marketer.post("/rules/builder", data=given).text
     answer = marketer.post("/rules/builder", data=INPUTS | {"rule_builder": "rule", "rule_do": "group", "rule_at": ""})
     assert 'name="rule|1.0|field"' in answer.text
+
+
+def test_values_that_several_leads_have_are_suggested(marketer: FlaskClient, sqlite_database: Database) -> None:
+    with sqlite_database.write() as session:
+        factories.field(session, "plan", "text")
+        for name, title in (("Cyd", "CTO"), ("Dan", "CTO"), ("Eve", "Head of <b>Sales</b>")):
+            people.lead(session, name, job_title=title, fields={"plan": "gold"})
+
+    def drawn(field: str, op: str = "is") -> str:
+        rule = {"rule": "field", "field": field, "op": op, "value": ""}
+        return marketer.post("/rules/builder", data={"rule_builder": "rule", "rule_given": json.dumps(rule)}).text
+
+    assert 'list="rule-rule-field-job_title"' in drawn("job_title")
+    assert '<option value="CTO">' in drawn("job_title", "contains")
+    assert "Head of" not in drawn("job_title")  # of one person alone
+    assert '<option value="gold">' in drawn("plan")
+    assert "<datalist" not in drawn("email")
+    assert "<datalist" not in drawn("job_title", "one_of")  # a choice would take the place of the others
 
 
 def test_the_preview_counts_and_names_a_few(marketer: FlaskClient) -> None:

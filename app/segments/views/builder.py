@@ -32,12 +32,8 @@ def draw() -> str:
     if given is None:
         _tell(name, rule)
     added = request.form.get("rule_at", "") if request.form.get("rule_do") == "add" else None
-    values = {
-        "added": added,
-        "tree": building.drawn(rule, name, known),
-        "kinds": building.kinds(),
-        "suggestions": _suggestions(rule),
-    }
+    tree = building.drawn(rule, name, known)
+    values = {"added": added, "tree": tree, "kinds": building.kinds(), "suggestions": _suggestions(tree)}
     return render_template("segments/_rule_builder.html", **values, **_summary(name, rule, known, in_flow))
 
 
@@ -85,11 +81,14 @@ def _summary(name: str, rule: dict[str, Any], known: Known, in_flow: bool) -> di
     }
 
 
-def _suggestions(rule: dict[str, Any]) -> dict[str, list[str]]:
-    text = json.dumps(rule)
+def _suggestions(tree: building.Node) -> dict[str, list[str]]:
+    """Lists to choose from, by the name under which inputs ask for them; only those that are not empty."""
     kinds = {"visited": "page_viewed", "downloaded": "file_downloaded", "custom_event": "custom"}
-    wanted = [kind for kind in kinds if f'"rule": "{kind}"' in text]
-    if not wanted:
-        return {}
     with database().read() as session:
-        return {kind: queries.suggestions(session, kinds[kind]) for kind in wanted}
+        found = {
+            name: queries.suggestions(session, kinds[name])
+            if name in kinds
+            else queries.values_of(session, name.removeprefix("field-"), now=clock.now())
+            for name in sorted(building.suggested(tree))
+        }
+    return {name: values for name, values in found.items() if values}
