@@ -10,6 +10,7 @@ UV_VERSION := 0.13.9
 ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TRELLIS_DATA ?= $(CURDIR)/data
+unexport PYTHONDONTWRITEBYTECODE # where it is set, every process would compile all modules again
 
 help: ## list these targets
 	@echo "Trellis. Start it with 'make run'."
