@@ -75,7 +75,9 @@ MORE = (
 def nordhafen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     """The demonstration company in small, and what it lacks: imports, a token."""
     with running(tmp_path_factory.mktemp("nordhafen")) as copy:
-        filling.fill(copy.database, data=copy.config.data, base_url=copy.url, leads=40, say=lambda words: None)
+        filling.fill(
+            copy.database, data=copy.config.data, base_url=copy.url, leads=40, days_a_beat=4, say=lambda words: None
+        )
         with clock.at(copy.now), copy.database.write() as session:
             boss = session.scalars(sa.select(User).where(User.role == "administrator")).one()
             create_token(session, boss.id, "Website")
