@@ -25,6 +25,7 @@ from app.capture.models import Form
 from app.db import Database
 from app.engine import health
 from app.engine.catalog import STEPS, TRIGGERS
+from app.leads.creating import create_many
 from app.leads.models import Import
 from app.mail import links
 from tests.chaos import killing
@@ -44,6 +45,16 @@ def furnish(database: Database) -> tuple[str, str]:
         campaign = text.create(session, read, user_id=user.id, at=clock.now())
         publishing.publish(session, campaign.id, user_id=user.id, at=clock.now())
         return session.scalars(sa.select(Form.public_id).where(Form.key == "soak")).one(), token
+
+
+def settle(database: Database, leads: int) -> None:
+    """So many leads come in at once, who have agreed to nothing: a house in use, larger than what is kept in memory."""
+    for first in range(0, leads, 5_000):
+        people = [
+            {"email": f"old{n}@example.com", "first_name": "Old"} for n in range(first, min(first + 5_000, leads))
+        ]
+        with database.write() as session:
+            create_many(session, people, source="Old house", at=clock.now())
 
 
 @contextlib.contextmanager
@@ -74,9 +85,12 @@ def _wait_for(log: Path, words: str) -> None:
         time.sleep(0.1)
 
 
-def run(database: Database, folder: Path, *, seconds: float, duties: tuple[str, ...], import_rows: int) -> Soak:
+def run(
+    database: Database, folder: Path, *, seconds: float, duties: tuple[str, ...], import_rows: int, leads: int = 0
+) -> Soak:
     """Let everybody work for so long, then let the queues empty and count."""
     form, token = furnish(database)
+    settle(database, leads)
     port = killing.free_port()
     base_url = f"http://127.0.0.1:{port}"
     links.use(base_url)
@@ -158,6 +172,7 @@ def main() -> None:
     asked.add_argument("--on", choices=["sqlite", "postgresql"], default="sqlite")
     asked.add_argument("--together", action="store_true", help="one process; PostgreSQL has three as a rule")
     asked.add_argument("--import-rows", type=int, default=500)
+    asked.add_argument("--leads", type=int, default=30_000, help="that are there already when the load begins")
     given = asked.parse_args()
     get_ready()
     duties = ("serve",) if given.on == "sqlite" or given.together else ("web", "engine", "sender")
@@ -166,7 +181,8 @@ def main() -> None:
     print(f"The logs are in {folder}.", flush=True)
     with place(folder / given.on) as database:
         beginning.begin(database, at=clock.now())
-        soak = run(database, folder, seconds=given.minutes * 60, duties=duties, import_rows=given.import_rows)
+        seconds = given.minutes * 60
+        soak = run(database, folder, seconds=seconds, duties=duties, import_rows=given.import_rows, leads=given.leads)
         database.dispose()
     print(soak.line(given.on))
     broken = soak.broken()
