@@ -15,6 +15,6 @@ export function whences(designer) {
 
 function words(designer, { from, port }) {
   const step = designer.find(from);
-  const label = designer.portsOf(step).length > 1 ? designer.portLabel(step, port) : "";
+  const label = Object.keys(step.next).length > 1 ? designer.portLabel(step, port) : "";
   return `after ${designer.titleOf(step)}${label ? `, path ${label}` : ""}`;
 }
